@@ -1,0 +1,36 @@
+//! The contract between linkfs and a cloud drive.
+//!
+//! A [`Provider`] is one account on one drive, answering questions: it lists, stats, signs and shares,
+//! and never carries file bytes. The caller reads the bytes itself, with HTTP Range requests on the
+//! [`Link`]s that the provider hands out.
+//!
+//! Who does what:
+//! - the *provider* asks the drive once per call, turns its answer into the types of this crate, and
+//!   its errors into [`ErrorKind`]s; it logs in and refreshes its own tokens;
+//! - the *caller* decides about retries, deadlines, caching and concurrency, all by [`ErrorKind`].
+//!
+//! A plugin crate exports one [`Plugin`] value, and that is all the rest of linkfs knows of it.
+
+#![deny(missing_docs)]
+
+mod error;
+mod item;
+mod link;
+mod plugin;
+mod provider;
+mod secret;
+mod sharing;
+mod units;
+
+pub use async_trait::async_trait;
+pub use error::{ErrorKind, ProviderError, Result};
+pub use item::{Hashes, Item, ItemId, ItemKind, Page, PageToken, Version};
+pub use link::{Link, SignedUrl};
+pub use plugin::{OpenFuture, Plugin, Settings};
+pub use provider::{About, Login, LoginStep, Provider, Usage};
+pub use secret::Secret;
+pub use sharing::{
+    Audience, Permissions, Received, Receiving, Share, ShareCounters, ShareId, SharePage,
+    SharePassword, ShareState, ShareTerms, Sharing, Task, TaskId, TaskState,
+};
+pub use units::{ByteCount, Offset};
