@@ -1,6 +1,7 @@
 //! Numbers that must not be swapped: an offset is not a length.
 
 use std::fmt;
+use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,12 @@ impl Add for ByteCount {
 impl AddAssign for ByteCount {
     fn add_assign(&mut self, other: ByteCount) {
         *self = *self + other;
+    }
+}
+
+impl Sum for ByteCount {
+    fn sum<I: Iterator<Item = ByteCount>>(counts: I) -> ByteCount {
+        counts.fold(ByteCount(0), |total, count| total + count)
     }
 }
 

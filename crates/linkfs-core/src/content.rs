@@ -1,0 +1,267 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use linkfs_provider::{ByteCount, Item, Offset};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::block::{BLOCK_SIZE, Block, Pool};
+use crate::block_cache::{BlockCache, Found, Pending, Wish, block_length};
+use crate::fetch::Fetcher;
+use crate::link_cache::{Lease, Neighbourhood};
+use crate::node::{Node, NodeId};
+use crate::open_file::ReadBytes;
+use crate::range_job::RangeJob;
+use crate::tree::Tree;
+use crate::{Drive, Error, Result};
+
+/// One job fetches at least this much when there is more to fetch: below it, the cost of a request shows.
+const SHORTEST_RUN: u64 = 1 << 20;
+/// And at most this much: measured, 8 MiB ranges come within a few per cent of one endless body, and four
+/// of them fill a 32 MiB window.
+const LONGEST_RUN: u64 = 8 << 20;
+
+/// One version of one file, shared by everyone who has it open. Its bytes never mix with another version's:
+/// the length is pinned when it is opened, the entity tag when the first answer comes.
+#[derive(Debug)]
+pub(crate) struct Content {
+    node: Arc<Node>,
+    drive: Arc<Drive>,
+    item: Item,
+    tree: Arc<Tree>,
+    cache: Arc<BlockCache>,
+    tag: OnceLock<String>,
+    change: OnceLock<Error>,
+    jobs: Mutex<Vec<AbortHandle>>,
+    openings: AtomicUsize,
+    was_opened: AtomicBool,
+}
+
+impl Content {
+    /// The content of a file node.
+    ///
+    /// # Errors
+    /// `IsAFolder` for a node without bytes.
+    pub(crate) fn of(
+        node: Arc<Node>,
+        tree: Arc<Tree>,
+        cache: Arc<BlockCache>,
+    ) -> Result<Arc<Content>> {
+        let (drive, item) = node.item().ok_or(Error::IsAFolder)?;
+        if item.is_folder() {
+            return Err(Error::IsAFolder);
+        }
+        let (drive, item) = (drive.clone(), item.clone());
+        Ok(Arc::new(Content {
+            node,
+            drive,
+            item,
+            tree,
+            cache,
+            tag: OnceLock::new(),
+            change: OnceLock::new(),
+            jobs: Mutex::default(),
+            openings: AtomicUsize::new(0),
+            was_opened: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn node_id(&self) -> NodeId {
+        self.node.id
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.item.size().0
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.cache.pool
+    }
+
+    pub(crate) fn fetcher(&self) -> &Fetcher {
+        &self.drive.fetcher
+    }
+
+    pub(crate) fn work_time(&self) -> Duration {
+        self.drive.work_time()
+    }
+
+    pub(crate) fn has_changed(&self) -> bool {
+        self.change.get().is_some()
+    }
+
+    /// Counts an opening; says whether it was open before, so that the kernel's pages are of this version.
+    pub(crate) fn open(&self) -> bool {
+        self.openings.fetch_add(1, Ordering::AcqRel);
+        self.was_opened.swap(true, Ordering::AcqRel)
+    }
+
+    /// The last to close ends what is still being fetched ahead.
+    pub(crate) fn close(&self) {
+        if self.openings.fetch_sub(1, Ordering::AcqRel) == 1 {
+            for job in self.lock_jobs().drain(..) {
+                job.abort();
+            }
+        }
+    }
+
+    /// Bytes from `offset` on, as many of `length` as the file has; `ahead` bytes behind them are fetched too.
+    /// The flag says whether the reader had to wait.
+    ///
+    /// # Errors
+    /// `Stale` when the content changed, `Deadline`, and why the bytes could not be had.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        offset: Offset,
+        length: ByteCount,
+        ahead: ByteCount,
+        deadline: Instant,
+    ) -> Result<(ReadBytes, bool)> {
+        let end = (offset + length).0.min(self.size());
+        if offset.0 >= end {
+            return Ok((ReadBytes::default(), false));
+        }
+        let wish = self.wish(offset.0, end, ahead.0);
+        loop {
+            let found = self.plan(&wish)?;
+            match self.collect(found, deadline).await {
+                Ok((blocks, waited)) => {
+                    return Ok((ReadBytes::of_blocks(blocks, offset.0, end), waited));
+                }
+                // Another reader's job gave up, perhaps just after this reader joined it: start an own one.
+                Err(error) if error.is_passing() && has_time(deadline, self.work_time()) => {
+                    tracing::debug!(node = self.node.id.0, %error, "planning again");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn wish(&self, start: u64, end: u64, ahead: u64) -> Wish {
+        let ahead_end = end.saturating_add(ahead).min(self.size());
+        let run = (ahead / 4).clamp(SHORTEST_RUN, LONGEST_RUN);
+        Wish {
+            node: self.node.id,
+            size: self.size(),
+            wanted: start / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE),
+            ahead_end: ahead_end.div_ceil(BLOCK_SIZE),
+            run_length: run / BLOCK_SIZE,
+        }
+    }
+
+    fn plan(self: &Arc<Self>, wish: &Wish) -> Result<Vec<Found>> {
+        if let Some(change) = self.change.get() {
+            return Err(change.clone());
+        }
+        let (found, runs) = self.cache.plan(wish);
+        if !runs.is_empty() {
+            let mut jobs = self.lock_jobs();
+            jobs.retain(|job| !job.is_finished());
+            jobs.extend(runs.into_iter().map(|run| {
+                let job = RangeJob::new(self.clone(), run);
+                tokio::spawn(job.run()).abort_handle()
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn collect(
+        &self,
+        found: Vec<Found>,
+        deadline: Instant,
+    ) -> Result<(Vec<Arc<Block>>, bool)> {
+        let mut waited = false;
+        let mut blocks = Vec::with_capacity(found.len());
+        for block in found {
+            blocks.push(match block {
+                Found::Ready(block) => block,
+                Found::Pending(pending) => {
+                    waited = true;
+                    let settled = tokio::time::timeout_at(deadline, pending.wait()).await;
+                    settled.map_err(|_elapsed| self.too_late())?.clone()?
+                }
+            });
+        }
+        Ok((blocks, waited))
+    }
+
+    fn too_late(&self) -> Error {
+        Error::Deadline {
+            what: "read".into(),
+            waited: self.work_time(),
+        }
+    }
+
+    /// A link for this file; signing one brings along the files around it.
+    pub(crate) async fn lease(&self) -> Result<Arc<Lease>> {
+        let around = self
+            .tree
+            .known_listing(self.node.parent)
+            .map(|listing| Neighbourhood {
+                listing,
+                name: self.node.name.clone(),
+            });
+        self.drive
+            .links
+            .lease(&self.drive, &self.item.id, around.as_ref())
+            .await
+    }
+
+    pub(crate) fn refuse(&self, lease: &Arc<Lease>) {
+        self.drive.links.refuse(&self.item.id, lease);
+    }
+
+    /// Pins the first entity tag; any other later is another content.
+    pub(crate) fn check_tag(&self, tag: Option<&str>) -> Result<(), String> {
+        let Some(tag) = tag else {
+            return Ok(());
+        };
+        if self.tag.get_or_init(|| tag.to_owned()) == tag {
+            Ok(())
+        } else {
+            Err("the content was replaced while it was being read".into())
+        }
+    }
+
+    /// The content is not what the listing said: nothing of it is given out any more, and the next look into
+    /// its folder asks the drive and finds a new node.
+    pub(crate) fn mark_changed(&self, what: &str) -> Error {
+        let error = Error::Stale(format!("the file changed on the drive: {what}"));
+        if self.change.set(error.clone()).is_ok() {
+            tracing::info!(
+                node = self.node.id.0,
+                drive = self.drive.name(),
+                what,
+                "content changed"
+            );
+            self.node.mark_outdated();
+            self.drive.saw_replacement(&self.item.id);
+            self.tree.forget_listing(self.node.parent);
+            self.cache.forget(self.node.id);
+        }
+        error
+    }
+
+    /// Ends the fetching of one block. Bytes of a content that has changed go to those who asked before
+    /// and are not kept.
+    pub(crate) fn settle(&self, index: u64, pending: &Pending, result: Result<Arc<Block>>) {
+        let length = block_length(self.size(), index);
+        self.cache
+            .settle(self.node.id, index, pending, length, result);
+        if self.has_changed() {
+            self.cache.forget(self.node.id);
+        }
+    }
+
+    fn lock_jobs(&self) -> std::sync::MutexGuard<'_, Vec<AbortHandle>> {
+        self.jobs
+            .lock()
+            .expect("no panic while the job list is locked")
+    }
+}
+
+/// Whether there is time enough left for another job to get anywhere.
+fn has_time(deadline: Instant, work_time: Duration) -> bool {
+    deadline.saturating_duration_since(Instant::now()) > work_time.mul_f64(0.25)
+}

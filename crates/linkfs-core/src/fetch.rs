@@ -1,0 +1,358 @@
+//! One range of one file, by one GET, with every check that an answer must pass.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use linkfs_provider::{ErrorKind, ProviderError};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Response, StatusCode, Url, header};
+
+use crate::hosts::{self, PublicOnly};
+use crate::link_cache::Lease;
+use crate::{Error, Result};
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Data hosts redirect rarely; more than this is a loop.
+const MOST_REDIRECTS: usize = 3;
+
+/// The HTTP client for the bytes of one drive.
+#[derive(Debug)]
+pub(crate) struct Fetcher {
+    client: reqwest::Client,
+    allow_private_hosts: bool,
+    /// A connection that gives nothing for this long is taken for broken.
+    stall_timeout: Duration,
+}
+
+/// Which bytes are wanted, and what is known of the whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    /// One past the last byte; more than `start`.
+    pub(crate) end: u64,
+    /// Length of the whole file.
+    pub(crate) total: u64,
+}
+
+/// Why a range could not be had, by what has to be done about it.
+#[derive(Debug)]
+pub(crate) enum FetchError {
+    /// The data host does not take the link (any more).
+    Refused(StatusCode),
+    /// The file is not as long, or not as its tag says, as when it was opened.
+    Changed(String),
+    /// The answer is provably not what was asked for.
+    Wrong(String),
+    /// No connection, or it broke.
+    Connection(String),
+    /// The data host asks for a pause.
+    Busy(ProviderError),
+}
+
+/// An answer whose head passed the checks; the bytes follow.
+#[derive(Debug)]
+pub(crate) struct Body {
+    response: Response,
+    left: u64,
+    stall_timeout: Duration,
+    /// The entity tag, when the data host gives one.
+    pub(crate) tag: Option<String>,
+}
+
+impl Fetcher {
+    pub(crate) fn new(allow_private_hosts: bool, work_time: Duration) -> Result<Fetcher> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("linkfs/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT.min(work_time / 2))
+            .tcp_nodelay(true);
+        if !allow_private_hosts {
+            builder = builder.dns_resolver(PublicOnly);
+        }
+        let client = builder.build().map_err(|error| {
+            let message = format!("set up the HTTP client: {}", in_words(error));
+            Error::Drive(ProviderError::new(ErrorKind::Unavailable, message))
+        })?;
+        Ok(Fetcher {
+            client,
+            allow_private_hosts,
+            stall_timeout: work_time / 3,
+        })
+    }
+
+    /// Asks for a range at one of the link's urls.
+    pub(crate) async fn get(
+        &self,
+        lease: &Lease,
+        url_index: usize,
+        range: &Range,
+    ) -> Result<Body, FetchError> {
+        let response = self.follow(lease, url_index, range).await?;
+        check_status(&response)?;
+        check_range(&response, range)?;
+        let tag = response.headers().get(header::ETAG);
+        Ok(Body {
+            left: range.end - range.start,
+            tag: tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned),
+            stall_timeout: self.stall_timeout,
+            response,
+        })
+    }
+
+    async fn follow(
+        &self,
+        lease: &Lease,
+        url_index: usize,
+        range: &Range,
+    ) -> Result<Response, FetchError> {
+        let mut url = exact_url(lease.link.urls[url_index].expose())?;
+        let link_hosts: Vec<&str> = lease.link.urls.iter().map(|url| url.host()).collect();
+        for _ in 0..=MOST_REDIRECTS {
+            if !self.allow_private_hosts && !url.host_str().is_some_and(hosts::is_public_host) {
+                return Err(FetchError::Wrong(
+                    "the link leads to a private address, which `allow_private_hosts = true` would permit".into(),
+                ));
+            }
+            let is_own_host = link_hosts
+                .iter()
+                .any(|host| host.eq_ignore_ascii_case(url.authority_host()));
+            let headers = if is_own_host {
+                link_headers(lease)?
+            } else {
+                HeaderMap::new()
+            };
+            let last_byte = range.end - 1;
+            let asked = self
+                .client
+                .get(url.clone())
+                .headers(headers)
+                .header(header::RANGE, format!("bytes={}-{last_byte}", range.start));
+            let answer = tokio::time::timeout(self.stall_timeout, asked.send()).await;
+            let response = answer
+                .map_err(|_elapsed| FetchError::Connection("no answer from the data host".into()))?
+                .map_err(|error| FetchError::Connection(in_words(error)))?;
+            if !response.status().is_redirection() {
+                return Ok(response);
+            }
+            url = redirect_target(&response, &url)?;
+        }
+        Err(FetchError::Wrong(format!(
+            "more than {MOST_REDIRECTS} redirects"
+        )))
+    }
+}
+
+impl Body {
+    /// The next bytes; `None` after the last byte of the range.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let next = tokio::time::timeout(self.stall_timeout, self.response.chunk()).await;
+        let chunk = next
+            .map_err(|_elapsed| FetchError::Connection("the data host stopped sending".into()))?
+            .map_err(|error| FetchError::Connection(in_words(error)))?
+            .ok_or_else(|| FetchError::Connection("the answer ended too early".into()))?;
+        self.left = self
+            .left
+            .checked_sub(chunk.len() as u64)
+            .ok_or_else(|| FetchError::Wrong("the answer is longer than the range".into()))?;
+        Ok(Some(chunk))
+    }
+}
+
+/// `host` or `host:port`, as links spell it.
+trait AuthorityHost {
+    fn authority_host(&self) -> &str;
+}
+
+impl AuthorityHost for Url {
+    fn authority_host(&self) -> &str {
+        let authority = self.authority();
+        authority.rsplit('@').next().unwrap_or(authority)
+    }
+}
+
+/// A signature covers the address byte for byte: one that parsing would rewrite cannot be sent.
+fn exact_url(text: &str) -> Result<Url, FetchError> {
+    let url = Url::parse(text)
+        .map_err(|error| FetchError::Wrong(format!("the link is no address: {error}")))?;
+    let after_authority = |whole: &str| {
+        let rest = whole.split_once("://").map_or("", |(_, rest)| rest);
+        let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let tail = rest[at..].split('#').next().unwrap_or_default();
+        if tail.starts_with('/') {
+            tail.to_owned()
+        } else {
+            format!("/{tail}")
+        }
+    };
+    if after_authority(url.as_str()) != after_authority(text) {
+        let reason = "the link holds characters that cannot be sent unchanged, which would break its signature";
+        return Err(FetchError::Wrong(reason.into()));
+    }
+    Ok(url)
+}
+
+fn link_headers(lease: &Lease) -> Result<HeaderMap, FetchError> {
+    let unusable =
+        |name: &str| FetchError::Wrong(format!("the link's header {name:?} cannot be sent"));
+    let mut headers = HeaderMap::new();
+    for (name, value) in &lease.link.headers {
+        let header = HeaderName::try_from(name.as_str()).map_err(|_invalid| unusable(name))?;
+        let mut value =
+            HeaderValue::try_from(value.expose().as_str()).map_err(|_invalid| unusable(name))?;
+        value.set_sensitive(true);
+        headers.append(header, value);
+    }
+    Ok(headers)
+}
+
+fn redirect_target(response: &Response, from: &Url) -> Result<Url, FetchError> {
+    let location = response
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let target = location
+        .and_then(|location| from.join(location).ok())
+        .ok_or_else(|| FetchError::Wrong("a redirect without a usable target".into()))?;
+    let is_downgrade = from.scheme() == "https" && target.scheme() != "https";
+    if is_downgrade || !matches!(target.scheme(), "http" | "https") {
+        return Err(FetchError::Wrong("a redirect away from https".into()));
+    }
+    Ok(target)
+}
+
+fn check_status(response: &Response) -> Result<(), FetchError> {
+    let status = response.status();
+    match status {
+        StatusCode::PARTIAL_CONTENT => Ok(()),
+        StatusCode::OK => Err(FetchError::Wrong(
+            "200 with the whole file to a request for a range".into(),
+        )),
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::GONE
+        | StatusCode::NOT_FOUND => Err(FetchError::Refused(status)),
+        StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE => Err(
+            FetchError::Changed(format!("the data host answers {status}")),
+        ),
+        StatusCode::TOO_MANY_REQUESTS => Err(busy(ErrorKind::RateLimited, response)),
+        status if status.is_server_error() => Err(busy(ErrorKind::Unavailable, response)),
+        status => Err(FetchError::Wrong(format!("the data host answers {status}"))),
+    }
+}
+
+fn busy(kind: ErrorKind, response: &Response) -> FetchError {
+    let text = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    let seconds = text
+        .and_then(|text| text.trim().parse().ok())
+        .map(Duration::from_secs);
+    let message = format!("the data host answers {}", response.status());
+    FetchError::Busy(ProviderError::new(kind, message).with_retry_after(seconds))
+}
+
+fn check_range(response: &Response, range: &Range) -> Result<(), FetchError> {
+    let text = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    if let Some(encoding) =
+        text(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity")
+    {
+        return Err(FetchError::Wrong(format!(
+            "the answer is encoded ({encoding})"
+        )));
+    }
+    let sent = text(header::CONTENT_RANGE).unwrap_or_default();
+    let (start, last, total) = parse_content_range(sent)
+        .ok_or_else(|| FetchError::Wrong("no usable Content-Range".into()))?;
+    if total != range.total {
+        let message = format!(
+            "the file has {total} bytes now, and had {} when it was opened",
+            range.total
+        );
+        return Err(FetchError::Changed(message));
+    }
+    if start != range.start || last + 1 != range.end {
+        let (wanted_start, wanted_last) = (range.start, range.end - 1);
+        let message =
+            format!("bytes {start}-{last} in answer to a request for {wanted_start}-{wanted_last}");
+        return Err(FetchError::Wrong(message));
+    }
+    match response.content_length() {
+        Some(length) if length != range.end - range.start => Err(FetchError::Wrong(format!(
+            "a body of {length} bytes does not match its Content-Range"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// First byte, last byte and total of `bytes a-b/total`.
+fn parse_content_range(text: &str) -> Option<(u64, u64, u64)> {
+    let (span, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (start, last) = span.split_once('-')?;
+    let (start, last, total) = (start.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
+    (start <= last && last < total).then_some((start, last, total))
+}
+
+/// What happened, without the address: its query is a key.
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        words = format!("{words}: {inner}");
+        cause = inner.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_range_is_read_or_refused() {
+        for (text, expected) in [
+            ("bytes 0-9/10", Some((0, 9, 10))),
+            ("bytes 5-5/6", Some((5, 5, 6))),
+            ("bytes 9-0/10", None),
+            ("bytes 0-10/10", None),
+            ("bytes */10", None),
+            ("bytes 0-9/*", None),
+            ("0-9/10", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_content_range(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_parsing_would_rewrite_is_refused() {
+        for good in [
+            "https://a.example/k%2Fey?x=%25E5&sig=a%2Bb",
+            "http://127.0.0.1:80/k",
+            "https://a.example?x=1",
+            "https://A.example/a;b,c=d:e@f!$&()*+~",
+        ] {
+            assert!(exact_url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "https://a.example/a/../b",
+            "https://a.example/?q='x'",
+            "https://a.example/a b",
+            "no address",
+        ] {
+            let error = format!("{:?}", exact_url(bad).unwrap_err());
+            assert!(!error.contains("a.example"), "{error}");
+        }
+    }
+}

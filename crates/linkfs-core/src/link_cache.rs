@@ -1,0 +1,259 @@
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use linkfs_provider::{ErrorKind, ItemId, Link, ProviderError};
+use lru::LruCache;
+use tokio::sync::SetOnce;
+use tokio::time::Instant;
+
+use crate::listing::Listing;
+use crate::{Drive, Error, Result, retry};
+
+/// Links are renewed this long before they end, because one range request may take that long ...
+const MARGIN: Duration = Duration::from_secs(60);
+/// ... or after this share of their life, when they live shorter than five minutes.
+const SHARE_OF_LIFE: f64 = 0.8;
+/// A link is about 1 KiB: this many are the links of the last few hundred folders in use, in 16 MiB.
+const MOST_LINKS: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
+
+/// A link and how long it is good for, by our own clock.
+#[derive(Debug)]
+pub struct Lease {
+    /// The link.
+    pub link: Link,
+    expires: Instant,
+    renew_at: Instant,
+    /// Index of the url that worked last.
+    best_url: AtomicUsize,
+}
+
+impl Lease {
+    fn new(link: Link) -> Lease {
+        let now = Instant::now();
+        let life = link.valid_for;
+        let until_renewal = life.saturating_sub(MARGIN).max(life.mul_f64(SHARE_OF_LIFE));
+        Lease {
+            expires: now + life,
+            renew_at: now + until_renewal.min(life),
+            best_url: AtomicUsize::new(0),
+            link,
+        }
+    }
+
+    /// How long the link still holds.
+    pub fn time_left(&self) -> Duration {
+        self.expires.saturating_duration_since(Instant::now())
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.renew_at
+    }
+
+    /// The url to use: the best one that has not failed.
+    pub(crate) fn url_index(&self) -> usize {
+        self.best_url.load(Ordering::Relaxed)
+    }
+
+    /// The url at `index` failed: the next one is used from now on.
+    pub(crate) fn give_up_url(&self, index: usize) {
+        let next = (index + 1) % self.link.urls.len();
+        let _someone_else_did =
+            self.best_url
+                .compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// The links of one drive: signed in batches, each batch once however many readers want it.
+#[derive(Debug)]
+pub(crate) struct LinkCache {
+    state: Mutex<State>,
+}
+
+type Signing = Arc<SetOnce<Result<Arc<Lease>>>>;
+
+#[derive(Debug)]
+struct State {
+    ready: LruCache<ItemId, Arc<Lease>>,
+    signing: HashMap<ItemId, Signing>,
+}
+
+impl Default for LinkCache {
+    fn default() -> Self {
+        LinkCache {
+            state: Mutex::new(State {
+                ready: LruCache::new(MOST_LINKS),
+                signing: HashMap::new(),
+            }),
+        }
+    }
+}
+
+/// Where a file stands in its folder: the files around it are likely to be read next.
+#[derive(Clone, Debug)]
+pub(crate) struct Neighbourhood {
+    pub(crate) listing: Arc<Listing>,
+    pub(crate) name: Arc<str>,
+}
+
+impl LinkCache {
+    pub(crate) fn len(&self) -> usize {
+        self.lock().ready.len()
+    }
+
+    /// A link for `file` that is good for a while. When one has to be signed, the rest of the drive's
+    /// batch goes to the files around it that have none.
+    ///
+    /// # Errors
+    /// Whatever the drive says.
+    pub(crate) async fn lease(
+        &self,
+        drive: &Arc<Drive>,
+        file: &ItemId,
+        around: Option<&Neighbourhood>,
+    ) -> Result<Arc<Lease>> {
+        let signing = {
+            let mut state = self.lock();
+            if let Some(lease) = state.ready.get(file).filter(|lease| !lease.is_due()) {
+                return Ok(lease.clone());
+            }
+            match state.signing.get(file) {
+                Some(signing) => signing.clone(),
+                None => {
+                    let batch = state.start_batch(drive, file, around);
+                    let signing = batch.open[file].clone();
+                    tokio::spawn(batch.sign());
+                    signing
+                }
+            }
+        };
+        signing.wait().await.clone()
+    }
+
+    /// Drops a link that the data host refused, unless it has been replaced meanwhile.
+    pub(crate) fn refuse(&self, file: &ItemId, refused: &Arc<Lease>) {
+        let mut state = self.lock();
+        if state
+            .ready
+            .peek(file)
+            .is_some_and(|known| Arc::ptr_eq(known, refused))
+        {
+            state.ready.pop(file);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no panic while the link cache is locked")
+    }
+}
+
+impl State {
+    /// Lock order: the link cache's lock is held while the listing's is taken.
+    fn start_batch(
+        &mut self,
+        drive: &Arc<Drive>,
+        file: &ItemId,
+        around: Option<&Neighbourhood>,
+    ) -> Batch {
+        let others = drive.about().links_per_call.saturating_sub(1);
+        let wanted = |id: &ItemId| {
+            id != file
+                && !self.signing.contains_key(id)
+                && self.ready.peek(id).is_none_or(|lease| lease.is_due())
+        };
+        let neighbours = around
+            .filter(|_| others > 0)
+            .map(|around| around.listing.files_after(&around.name, others, wanted));
+        let mut files = vec![file.clone()];
+        files.extend(neighbours.unwrap_or_default());
+        let open: HashMap<ItemId, Signing> = files
+            .iter()
+            .map(|id| (id.clone(), Signing::default()))
+            .collect();
+        self.signing.extend(
+            open.iter()
+                .map(|(id, signing)| (id.clone(), signing.clone())),
+        );
+        Batch {
+            drive: drive.clone(),
+            files,
+            open,
+        }
+    }
+}
+
+/// One signing call under way. Whoever is still waiting when it is dropped is told so.
+struct Batch {
+    drive: Arc<Drive>,
+    files: Vec<ItemId>,
+    open: HashMap<ItemId, Signing>,
+}
+
+impl Batch {
+    async fn sign(mut self) {
+        let what = format!("sign {} links", self.files.len());
+        let drive = self.drive.clone();
+        let answers = drive.call(&what, || self.ask()).await;
+        match answers {
+            Ok(answers) => {
+                let files = std::mem::take(&mut self.files);
+                for (file, answer) in files.into_iter().zip(answers) {
+                    let lease = answer.map(|link| Arc::new(Lease::new(link)));
+                    self.settle(
+                        &file,
+                        lease.map_err(|error| Error::Drive(error.during("sign a link"))),
+                    );
+                }
+            }
+            Err(error) => self.settle_rest(&error),
+        }
+    }
+
+    /// The first file is the one somebody waits for: its answer decides whether the call is repeated.
+    async fn ask(&self) -> Result<Vec<Result<Link, ProviderError>>, ProviderError> {
+        let answers = self.drive.provider().links(&self.files).await;
+        if answers.len() != self.files.len() {
+            let message = format!(
+                "sign links: {} answers to {} files",
+                answers.len(),
+                self.files.len()
+            );
+            return Err(ProviderError::new(ErrorKind::Broken, message));
+        }
+        match answers.first() {
+            Some(Err(error)) if retry::wait_before_retry(error, 1).is_some() => Err(error.clone()),
+            _ => Ok(answers),
+        }
+    }
+
+    fn settle(&mut self, file: &ItemId, result: Result<Arc<Lease>>) {
+        let mut state = self.drive.links.lock();
+        state.signing.remove(file);
+        if let Ok(lease) = &result {
+            state.ready.put(file.clone(), lease.clone());
+        }
+        drop(state);
+        if let Some(signing) = self.open.remove(file) {
+            let _was_open = signing.set(result);
+        }
+    }
+
+    fn settle_rest(&mut self, error: &Error) {
+        let rest: Vec<ItemId> = self.open.keys().cloned().collect();
+        for file in rest {
+            self.settle(&file, Err(error.clone()));
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let reason =
+            ProviderError::new(ErrorKind::Unavailable, "sign links: the call was given up");
+        self.settle_rest(&Error::Drive(reason));
+    }
+}

@@ -1,0 +1,286 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use linkfs_provider::{ErrorKind, Item, ItemId, PageToken, ProviderError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::control_folder;
+use crate::names::Names;
+use crate::node::{Node, NodeId, Nodes};
+use crate::{Drive, Error, Result};
+
+/// A drive that pages on and on is broken: this many pages of 100 are ten million items.
+const MOST_PAGES: usize = 100_000;
+
+/// One reading of a folder, page by page. Names are appended and never move, so an open folder can be
+/// read by position while the pages come in.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    state: Mutex<State>,
+    /// Counts changes of `state`, for those who wait for the next.
+    progress: watch::Sender<u64>,
+    started: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    nodes: Vec<Arc<Node>>,
+    by_name: HashMap<Arc<str>, usize>,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    Loading,
+    Complete(Instant),
+    Failed(Instant, Error),
+}
+
+impl Listing {
+    fn new() -> Arc<Listing> {
+        Arc::new(Listing {
+            state: Mutex::new(State {
+                nodes: Vec::new(),
+                by_name: HashMap::new(),
+                phase: Phase::Loading,
+            }),
+            progress: watch::Sender::new(0),
+            started: Instant::now(),
+        })
+    }
+
+    /// A listing that is complete from the start, for folders that no drive has.
+    pub(crate) fn of(nodes: Vec<Arc<Node>>) -> Arc<Listing> {
+        let listing = Listing::new();
+        listing.append(nodes);
+        listing.end(Ok(()));
+        listing
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.lock().phase.clone()
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The node called `name`: as soon as it is known, or `None` when the listing ends without it.
+    ///
+    /// # Errors
+    /// Why the listing failed, unless the name was on an earlier page.
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<Arc<Node>>> {
+        self.wait_until(|state| match state.by_name.get(name) {
+            Some(&at) => Some(Ok(Some(state.nodes[at].clone()))),
+            None => state.ended().map(|end| end.map(|()| None)),
+        })
+        .await
+    }
+
+    /// Up to `most` nodes from position `start` on, at least one unless the listing ends before.
+    ///
+    /// # Errors
+    /// Why the listing failed, after the names it gave.
+    pub(crate) async fn nodes_from(&self, start: usize, most: usize) -> Result<Vec<Arc<Node>>> {
+        self.wait_until(|state| {
+            let there = state.nodes.get(start..).unwrap_or_default();
+            if !there.is_empty() {
+                return Some(Ok(there.iter().take(most).cloned().collect()));
+            }
+            state.ended().map(|end| end.map(|()| Vec::new()))
+        })
+        .await
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// Why the listing failed.
+    pub(crate) async fn complete(&self) -> Result<()> {
+        self.wait_until(State::ended).await
+    }
+
+    /// How long the listing may still be answered from, of `ttl` in all.
+    pub(crate) fn valid_for(&self, ttl: Duration) -> Duration {
+        match self.lock().phase {
+            Phase::Complete(at) => ttl.saturating_sub(at.elapsed()),
+            Phase::Loading => ttl.saturating_sub(self.started.elapsed()),
+            Phase::Failed(..) => Duration::ZERO,
+        }
+    }
+
+    /// Ids of up to `most` files that `wanted` accepts, from the one called `name` on and around.
+    pub(crate) fn files_after(
+        &self,
+        name: &str,
+        most: usize,
+        wanted: impl Fn(&ItemId) -> bool,
+    ) -> Vec<ItemId> {
+        let state = self.lock();
+        let Some(&at) = state.by_name.get(name) else {
+            return Vec::new();
+        };
+        let (before, from) = state.nodes.split_at(at);
+        from.iter()
+            .chain(before)
+            .filter_map(|node| node.item())
+            .filter(|(_, item)| !item.is_folder() && item.size().0 > 0 && wanted(&item.id))
+            .map(|(_, item)| item.id.clone())
+            .take(most)
+            .collect()
+    }
+
+    fn append(&self, nodes: Vec<Arc<Node>>) {
+        let mut state = self.lock();
+        for node in nodes {
+            let at = state.nodes.len();
+            state.by_name.insert(node.name.clone(), at);
+            state.nodes.push(node);
+        }
+        drop(state);
+        self.progress.send_modify(|count| *count += 1);
+    }
+
+    fn end(&self, result: Result<()>) {
+        self.lock().phase = match result {
+            Ok(()) => Phase::Complete(Instant::now()),
+            Err(error) => Phase::Failed(Instant::now(), error),
+        };
+        self.progress.send_modify(|count| *count += 1);
+    }
+
+    async fn wait_until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
+        let mut progress = self.progress.subscribe();
+        loop {
+            progress.mark_unchanged();
+            if let Some(found) = look(&self.lock()) {
+                return found;
+            }
+            progress
+                .changed()
+                .await
+                .expect("the sender lives as long as the listing");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no panic while a listing is locked")
+    }
+}
+
+impl State {
+    fn ended(&self) -> Option<Result<()>> {
+        match &self.phase {
+            Phase::Loading => None,
+            Phase::Complete(_) => Some(Ok(())),
+            Phase::Failed(_, error) => Some(Err(error.clone())),
+        }
+    }
+}
+
+/// Starts to list a folder; the pages arrive in the listing that is returned at once.
+pub(crate) fn start(
+    nodes: Arc<Nodes>,
+    drive: Arc<Drive>,
+    folder: ItemId,
+    parent: NodeId,
+) -> Arc<Listing> {
+    let listing = Listing::new();
+    let filling = listing.clone();
+    tokio::spawn(async move {
+        let unfinished = EndOnDrop(filling);
+        let mut loader = Loader::new(nodes, drive, folder, parent);
+        let result = loader.load(&unfinished.0).await;
+        unfinished.0.end(result);
+    });
+    listing
+}
+
+/// Ends a listing whose task was dropped or panicked, so that nobody waits for it in vain.
+struct EndOnDrop(Arc<Listing>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if matches!(self.0.phase(), Phase::Loading) {
+            let reason = ProviderError::new(ErrorKind::Unavailable, "the listing was given up");
+            self.0.end(Err(reason.into()));
+        }
+    }
+}
+
+struct Loader {
+    nodes: Arc<Nodes>,
+    drive: Arc<Drive>,
+    folder: ItemId,
+    parent: NodeId,
+    names: Names,
+    seen_items: HashSet<ItemId>,
+    seen_pages: HashSet<PageToken>,
+    /// Items that must wait for the last page, because an older one may still take their name.
+    unnamed: Vec<Item>,
+}
+
+impl Loader {
+    fn new(nodes: Arc<Nodes>, drive: Arc<Drive>, folder: ItemId, parent: NodeId) -> Loader {
+        let mut names = Names::default();
+        if parent == NodeId::ROOT {
+            names.reserve(control_folder::NAME);
+        }
+        Loader {
+            nodes,
+            drive,
+            folder,
+            parent,
+            names,
+            seen_items: HashSet::new(),
+            seen_pages: HashSet::new(),
+            unnamed: Vec::new(),
+        }
+    }
+
+    async fn load(&mut self, listing: &Listing) -> Result<()> {
+        let oldest_first = self.drive.about().lists_oldest_first;
+        let mut after = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.drive.list(&self.folder, after.as_ref()).await?;
+            let fresh = page
+                .items
+                .into_iter()
+                .filter(|item| self.seen_items.insert(item.id.clone()));
+            self.unnamed.extend(fresh);
+            if oldest_first || page.next.is_none() {
+                listing.append(self.name_items());
+            }
+            let Some(next) = page.next else {
+                return Ok(());
+            };
+            if !self.seen_pages.insert(next.clone()) {
+                return Err(self.broken("the drive gave the same page token twice"));
+            }
+            after = Some(next);
+        }
+        Err(self.broken("the drive's pages do not end"))
+    }
+
+    /// Names what has come, the oldest first: of two equal names the older one keeps it.
+    fn name_items(&mut self) -> Vec<Arc<Node>> {
+        let mut items = std::mem::take(&mut self.unnamed);
+        items.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        items
+            .into_iter()
+            .map(|item| {
+                let name = self.names.give(&item.name, &item.id);
+                self.nodes.put_item(&self.drive, item, self.parent, &name)
+            })
+            .collect()
+    }
+
+    fn broken(&self, what: &str) -> Error {
+        let message = format!("list folder {}: {what}", self.folder);
+        Error::Drive(ProviderError::new(ErrorKind::Broken, message))
+    }
+}

@@ -1,0 +1,207 @@
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use linkfs_provider::{ByteCount, Item, ItemKind};
+
+use crate::Drive;
+
+/// A node's inode number.
+///
+/// For an item it is a hash of the drive's name, the item's id and, for a file, the version of its
+/// content: it does not change while the content does not, and a replaced file is a new node, so that
+/// the pages the kernel keeps for an open file can never be mixed with those of another version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+impl NodeId {
+    /// The top of the mount; the number that FUSE prescribes.
+    pub const ROOT: NodeId = NodeId(1);
+    /// The control folder.
+    pub(crate) const CONTROL: NodeId = NodeId(2);
+    /// Its status file.
+    pub(crate) const STATUS: NodeId = NodeId(3);
+    /// Items are numbered from here on.
+    const FIRST_ITEM: u64 = 1024;
+}
+
+/// Folder or file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File,
+}
+
+/// What `stat` shows of a node.
+#[derive(Clone, Debug)]
+pub struct Attributes {
+    /// The node.
+    pub id: NodeId,
+    /// Folder or file.
+    pub kind: Kind,
+    /// Length in bytes; zero for a folder.
+    pub size: ByteCount,
+    /// When the content was last changed.
+    pub modified: SystemTime,
+    /// Whether it belongs to the control folder, which is for its owner only.
+    pub is_control: bool,
+    /// For how long this may be answered from a cache.
+    pub valid_for: Duration,
+}
+
+/// A name in a folder.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The file name, unique in its folder.
+    pub name: Arc<str>,
+    /// What it names.
+    pub attributes: Attributes,
+}
+
+/// A file or folder as the kernel sees it.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) parent: NodeId,
+    pub(crate) name: Arc<str>,
+    pub(crate) what: What,
+    /// Set when its bytes turned out to be others than the listing said: it cannot be opened any more.
+    is_outdated: AtomicBool,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    /// The folder of all drives.
+    Top,
+    /// The control folder.
+    Control,
+    /// The control folder's `status`.
+    Status,
+    /// An item of a drive.
+    Item { drive: Arc<Drive>, item: Item },
+}
+
+impl Node {
+    pub(crate) fn new(id: NodeId, parent: NodeId, name: &str, what: What) -> Arc<Node> {
+        Arc::new(Node {
+            id,
+            parent,
+            name: name.into(),
+            what,
+            is_outdated: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match &self.what {
+            What::Top | What::Control => Kind::Folder,
+            What::Status => Kind::File,
+            What::Item { item, .. } => match item.kind {
+                ItemKind::Folder => Kind::Folder,
+                ItemKind::File { .. } => Kind::File,
+            },
+        }
+    }
+
+    pub(crate) fn attributes(&self, valid_for: Duration) -> Attributes {
+        let (size, modified) = match &self.what {
+            What::Item { item, .. } => (item.size(), item.modified.or(item.created)),
+            What::Top | What::Control | What::Status => (ByteCount(0), None),
+        };
+        Attributes {
+            id: self.id,
+            kind: self.kind(),
+            size,
+            modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
+            is_control: matches!(self.what, What::Control | What::Status),
+            valid_for,
+        }
+    }
+
+    pub(crate) fn item(&self) -> Option<(&Arc<Drive>, &Item)> {
+        match &self.what {
+            What::Item { drive, item } => Some((drive, item)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mark_outdated(&self) {
+        self.is_outdated.store(true, Ordering::Release);
+    }
+
+    fn shows_same_bytes(&self, drive: &Drive, item: &Item) -> bool {
+        self.item().is_some_and(|(known_drive, known)| {
+            known_drive.name() == drive.name()
+                && known.id == item.id
+                && (known.is_folder() || known.version == item.version)
+        })
+    }
+}
+
+/// Every node the kernel may ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Nodes {
+    by_id: Mutex<HashMap<NodeId, Arc<Node>>>,
+}
+
+impl Nodes {
+    pub(crate) fn get(&self, id: NodeId) -> Option<Arc<Node>> {
+        self.lock().get(&id).cloned()
+    }
+
+    pub(crate) fn insert(&self, node: Arc<Node>) {
+        self.lock().insert(node.id, node);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// The node of an item as just listed; the same number as before when the content is the same.
+    pub(crate) fn put_item(
+        &self,
+        drive: &Arc<Drive>,
+        item: Item,
+        parent: NodeId,
+        name: &str,
+    ) -> Arc<Node> {
+        let mut by_id = self.lock();
+        let mut id = first_id(drive, &item);
+        // Two of a million items share a hash once in thirty thousand mounts: the later one moves on.
+        while by_id
+            .get(&id)
+            .is_some_and(|taken| !taken.shows_same_bytes(drive, &item))
+        {
+            id = NodeId(id.0.wrapping_add(1).max(NodeId::FIRST_ITEM));
+        }
+        let drive = drive.clone();
+        let node = Node::new(id, parent, name, What::Item { drive, item });
+        by_id.insert(id, node.clone());
+        node
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Arc<Node>>> {
+        self.by_id
+            .lock()
+            .expect("no panic while the node table is locked")
+    }
+}
+
+fn first_id(drive: &Drive, item: &Item) -> NodeId {
+    let mut hasher = DefaultHasher::new();
+    drive.name().hash(&mut hasher);
+    item.id.hash(&mut hasher);
+    if !item.is_folder() {
+        item.version.hash(&mut hasher);
+        drive.replacements_seen(&item.id).hash(&mut hasher);
+    }
+    NodeId(hasher.finish().max(NodeId::FIRST_ITEM))
+}

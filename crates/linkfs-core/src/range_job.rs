@@ -1,0 +1,226 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use linkfs_provider::{ErrorKind, ProviderError};
+use reqwest::StatusCode;
+use tokio::time::Instant;
+
+use crate::block::{BLOCK_SIZE, Block};
+use crate::block_cache::{Pending, Run, block_length};
+use crate::content::Content;
+use crate::fetch::{FetchError, Range};
+use crate::link_cache::Lease;
+use crate::{Error, Result, retry};
+
+/// Fetches consecutive blocks of one file, over as many links, urls and connections as it takes, and hands
+/// on each block as soon as it is full.
+pub(crate) struct RangeJob {
+    content: Arc<Content>,
+    /// Index of the block being filled.
+    next: u64,
+    /// The blocks to settle, from `next` on.
+    open: VecDeque<Pending>,
+    /// What has come of the block at `next`. It is kept over a broken connection: reading goes on at the
+    /// exact byte.
+    filling: Option<Block>,
+    trouble: Trouble,
+}
+
+/// What went wrong since the last byte came.
+struct Trouble {
+    since: Instant,
+    tries: u32,
+    was_refused: bool,
+    was_wrong: bool,
+}
+
+impl Trouble {
+    fn none() -> Trouble {
+        Trouble {
+            since: Instant::now(),
+            tries: 0,
+            was_refused: false,
+            was_wrong: false,
+        }
+    }
+}
+
+impl RangeJob {
+    pub(crate) fn new(content: Arc<Content>, run: Run) -> RangeJob {
+        RangeJob {
+            content,
+            next: run.first,
+            open: run.blocks.into(),
+            filling: None,
+            trouble: Trouble::none(),
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        while !self.open.is_empty() {
+            if let Err(error) = self.go_on().await {
+                tracing::debug!(node = self.content.node_id().0, offset = self.position(), %error, "range given up");
+                return self.fail(&error);
+            }
+        }
+    }
+
+    /// One link, one request, as far as it gets.
+    async fn go_on(&mut self) -> Result<()> {
+        let lease = self.content.lease().await.map_err(gone_while_open)?;
+        let url_index = lease.url_index();
+        let Err(setback) = self.request(&lease, url_index).await else {
+            return Ok(());
+        };
+        let wait = self.decide(setback, &lease, url_index)?;
+        let again = Instant::now() + wait;
+        tokio::time::sleep_until(again).await;
+        Ok(())
+    }
+
+    async fn request(&mut self, lease: &Lease, url_index: usize) -> Result<(), FetchError> {
+        let range = self.range();
+        tracing::debug!(
+            host = lease.link.urls[url_index].host(),
+            start = range.start,
+            end = range.end,
+            "range GET"
+        );
+        let mut body = self.content.fetcher().get(lease, url_index, &range).await?;
+        self.content
+            .check_tag(body.tag.as_deref())
+            .map_err(FetchError::Changed)?;
+        while let Some(chunk) = body.chunk().await? {
+            self.trouble = Trouble::none();
+            self.take(&chunk);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && !self.open.is_empty() {
+            let length = block_length(self.content.size(), self.next);
+            let pool = self.content.pool();
+            let filling = self
+                .filling
+                .get_or_insert_with(|| pool.take(length as usize));
+            let taken = filling.fill(bytes, length as usize);
+            bytes = &bytes[taken..];
+            if filling.bytes().len() as u64 == length {
+                let block = self
+                    .filling
+                    .take()
+                    .map(Arc::new)
+                    .expect("the block was just filled");
+                self.settle_next(Ok(block));
+            }
+        }
+    }
+
+    fn settle_next(&mut self, result: Result<Arc<Block>>) {
+        if let Some(pending) = self.open.pop_front() {
+            self.content.settle(self.next, &pending, result);
+            self.next += 1;
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        while !self.open.is_empty() {
+            self.settle_next(Err(error.clone()));
+        }
+    }
+
+    /// The exact byte reached.
+    fn position(&self) -> u64 {
+        let filled = self
+            .filling
+            .as_ref()
+            .map_or(0, |block| block.bytes().len() as u64);
+        self.next * BLOCK_SIZE + filled
+    }
+
+    fn range(&self) -> Range {
+        let end = (self.next + self.open.len() as u64) * BLOCK_SIZE;
+        Range {
+            start: self.position(),
+            end: end.min(self.content.size()),
+            total: self.content.size(),
+        }
+    }
+
+    /// What to do about a setback: how long to wait before going on, or why not to.
+    fn decide(
+        &mut self,
+        setback: FetchError,
+        lease: &Arc<Lease>,
+        url_index: usize,
+    ) -> Result<Duration> {
+        tracing::debug!(?setback, offset = self.position(), "range broken off");
+        let first_refusal = !std::mem::replace(&mut self.trouble.was_refused, true);
+        match setback {
+            FetchError::Refused(_) if first_refusal => {
+                self.content.refuse(lease);
+                Ok(Duration::ZERO)
+            }
+            FetchError::Refused(StatusCode::NOT_FOUND | StatusCode::GONE) => Err(self
+                .content
+                .mark_changed("the file is gone from the drive's storage")),
+            FetchError::Refused(status) => {
+                let message = format!("the data host refuses a fresh link with {status}");
+                Err(ProviderError::new(ErrorKind::Denied, message).into())
+            }
+            other => {
+                self.trouble.was_refused = !first_refusal;
+                self.decide_other(other, lease, url_index)
+            }
+        }
+    }
+
+    fn decide_other(
+        &mut self,
+        setback: FetchError,
+        lease: &Arc<Lease>,
+        url_index: usize,
+    ) -> Result<Duration> {
+        self.trouble.tries += 1;
+        let reason = match setback {
+            FetchError::Changed(what) => return Err(self.content.mark_changed(&what)),
+            FetchError::Wrong(what) => {
+                lease.give_up_url(url_index);
+                if std::mem::replace(&mut self.trouble.was_wrong, true) {
+                    return Err(Error::Corrupt(format!("wrong bytes refused: {what}")));
+                }
+                ProviderError::new(ErrorKind::Unavailable, what)
+            }
+            FetchError::Connection(what) => {
+                lease.give_up_url(url_index);
+                ProviderError::new(ErrorKind::Unavailable, what)
+            }
+            FetchError::Busy(reason) => reason,
+            FetchError::Refused(_) => unreachable!("refusals are decided before"),
+        };
+        let wait = retry::wait_before_retry(&reason, self.trouble.tries);
+        let patience = self.content.work_time();
+        wait.filter(|wait| self.trouble.since.elapsed() + *wait < patience)
+            .ok_or_else(|| reason.during("read").into())
+    }
+}
+
+/// An open file whose item the drive no longer knows is stale; `ENOENT` is for names.
+fn gone_while_open(error: Error) -> Error {
+    match error {
+        Error::Drive(reason) if reason.kind == ErrorKind::NotFound => {
+            Error::Stale(format!("the file was removed from the drive: {reason}"))
+        }
+        other => other,
+    }
+}
+
+impl Drop for RangeJob {
+    /// A job that is dropped or panics must not leave readers waiting.
+    fn drop(&mut self) {
+        let reason = ProviderError::new(ErrorKind::Unavailable, "the transfer was given up");
+        self.fail(&reason.into());
+    }
+}

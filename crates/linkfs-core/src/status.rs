@@ -1,0 +1,71 @@
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{Drive, Error};
+
+/// The state of a mount, for people and scripts: what `.linkfs/status` shows. It holds no secret.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: &'static str,
+    /// The process that serves the mount.
+    pub pid: u32,
+    /// The drives.
+    pub drives: Vec<DriveStatus>,
+    /// Bytes that may be cached in memory.
+    pub memory_budget_bytes: u64,
+    /// Bytes of blocks held.
+    pub memory_ready_bytes: u64,
+    /// Bytes of blocks being fetched.
+    pub memory_pending_bytes: u64,
+    /// Open files and folders.
+    pub open_handles: usize,
+    /// Files and folders known.
+    pub nodes: usize,
+}
+
+/// The state of one drive.
+#[derive(Clone, Debug, Serialize)]
+pub struct DriveStatus {
+    /// The configured name.
+    pub name: String,
+    /// `ok`, `limited` (the drive asked for a pause) or `failing`.
+    pub state: &'static str,
+    /// Why it is failing, in words.
+    pub reason: Option<String>,
+    /// What to do about it.
+    pub advice: Option<&'static str>,
+    /// How much longer the pause lasts.
+    pub limited_for_seconds: Option<u64>,
+    /// Provider calls made so far.
+    pub calls: u64,
+    /// Those of them that failed.
+    pub failed_calls: u64,
+    /// Links held.
+    pub links: usize,
+}
+
+pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
+    let health = drive.health();
+    let pause = health
+        .limited_until
+        .map(|until| until.saturating_duration_since(Instant::now()));
+    let pause = pause.filter(|left| !left.is_zero());
+    let state = match (&health.failure, pause) {
+        (_, Some(_)) => "limited",
+        (Some(_), None) => "failing",
+        (None, None) => "ok",
+    };
+    DriveStatus {
+        name: drive.name().to_owned(),
+        state,
+        reason: health.failure.as_ref().map(Error::to_string),
+        advice: health.failure.as_ref().map(Error::advice),
+        limited_for_seconds: pause.map(|left| left.as_secs()),
+        calls: health.calls,
+        failed_calls: health.failed_calls,
+        links: drive.links.len(),
+    }
+}

@@ -1,0 +1,257 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::listing::{self, Listing, Phase};
+use crate::node::{Attributes, Node, NodeId, Nodes, What};
+use crate::{Drive, Error, Result, control_folder};
+use linkfs_provider::{Item, ItemKind, Version};
+
+/// How long a request waits for a fresh listing of a folder that has an older one: beyond this the older
+/// one is better than a user who waits.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long after a failed refresh the older listing serves before the drive is asked again.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Attributes of an older listing, served because the drive does not answer, are asked again this soon.
+const VALID_WHILE_UNREACHABLE: Duration = Duration::from_secs(1);
+
+/// The folders as far as they are known: nodes, and one listing for each folder that was looked into.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    nodes: Arc<Nodes>,
+    folders: Mutex<HashMap<NodeId, Folder>>,
+    listing_ttl: Duration,
+}
+
+/// What is known of one folder's names.
+#[derive(Clone, Debug)]
+struct Folder {
+    newest: Arc<Listing>,
+    /// The last complete one, while `newest` is not.
+    complete: Option<Arc<Listing>>,
+}
+
+impl Tree {
+    /// A tree whose top is the root folder of `drive`.
+    pub(crate) fn of_drive(drive: &Arc<Drive>, listing_ttl: Duration) -> Tree {
+        let tree = Tree::empty(listing_ttl);
+        let what = What::Item {
+            drive: drive.clone(),
+            item: root_item(drive),
+        };
+        tree.nodes
+            .insert(Node::new(NodeId::ROOT, NodeId::ROOT, "", what));
+        tree
+    }
+
+    /// A tree with one folder for each drive.
+    pub(crate) fn of_drives(drives: &[Arc<Drive>], listing_ttl: Duration) -> Tree {
+        let tree = Tree::empty(listing_ttl);
+        tree.nodes
+            .insert(Node::new(NodeId::ROOT, NodeId::ROOT, "", What::Top));
+        let folders = drives
+            .iter()
+            .map(|drive| {
+                tree.nodes
+                    .put_item(drive, root_item(drive), NodeId::ROOT, drive.name())
+            })
+            .collect();
+        let listing = Folder {
+            newest: Listing::of(folders),
+            complete: None,
+        };
+        tree.lock_folders().insert(NodeId::ROOT, listing);
+        tree
+    }
+
+    fn empty(listing_ttl: Duration) -> Tree {
+        let nodes = Nodes::default();
+        for node in control_folder::nodes() {
+            nodes.insert(node);
+        }
+        Tree {
+            nodes: Arc::new(nodes),
+            folders: Mutex::default(),
+            listing_ttl,
+        }
+    }
+
+    pub(crate) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// # Errors
+    /// `Stale` for a number that no node has (any more).
+    pub(crate) fn node(&self, id: NodeId) -> Result<Arc<Node>> {
+        self.nodes
+            .get(id)
+            .ok_or_else(|| Error::Stale("the file or folder is gone".into()))
+    }
+
+    /// The node called `name` in a folder, and how long a cache may say so.
+    ///
+    /// # Errors
+    /// `NotFound` for a name that is not there, and whatever listing the folder gives.
+    pub(crate) async fn lookup(&self, folder: &Arc<Node>, name: &str) -> Result<Attributes> {
+        if folder.id == NodeId::ROOT && name == control_folder::NAME {
+            let control = self.node(NodeId::CONTROL)?;
+            return Ok(control.attributes(self.listing_ttl));
+        }
+        let listing = self.listing(folder).await?;
+        let node = listing.find(name).await?.ok_or(Error::NotFound)?;
+        Ok(node.attributes(self.validity(&listing)))
+    }
+
+    /// How long a cache may say that a folder lacks a name; zero when its listing is not known.
+    pub(crate) fn misses_valid_for(&self, folder: NodeId) -> Duration {
+        let newest = self
+            .lock_folders()
+            .get(&folder)
+            .map(|known| known.newest.clone());
+        newest.map_or(Duration::ZERO, |listing| {
+            listing.valid_for(self.listing_ttl)
+        })
+    }
+
+    /// A node as its folder's listing shows it now. A node that left its folder is shown as it was, like
+    /// an open file that was deleted.
+    ///
+    /// # Errors
+    /// Whatever listing the folder gives.
+    pub(crate) async fn attributes(&self, node: &Arc<Node>) -> Result<Attributes> {
+        if node.id == NodeId::ROOT || node.item().is_none() {
+            return Ok(node.attributes(self.listing_ttl));
+        }
+        let parent = self.node(node.parent)?;
+        let listing = match self.listing(&parent).await {
+            Ok(listing) => listing,
+            Err(Error::Drive(error)) if error.kind == linkfs_provider::ErrorKind::NotFound => {
+                return Ok(node.attributes(Duration::ZERO));
+            }
+            Err(error) => return Err(error),
+        };
+        match listing.find(&node.name).await? {
+            Some(current) if current.id == node.id => {
+                Ok(current.attributes(self.validity(&listing)))
+            }
+            _ => Ok(node.attributes(Duration::ZERO)),
+        }
+    }
+
+    /// The listing to answer from: one that is younger than the TTL, or one being made, or the last
+    /// complete one when the drive cannot give a newer in time.
+    ///
+    /// # Errors
+    /// `NotAFolder`, and whatever the drive says when there is no older listing to fall back on.
+    pub(crate) async fn listing(&self, folder: &Arc<Node>) -> Result<Arc<Listing>> {
+        let known = self.newest_or_start(folder)?;
+        let Some(older) = known.complete else {
+            return Ok(known.newest);
+        };
+        let fresh = known.newest.complete();
+        match tokio::time::timeout_at(known.newest.started() + PATIENCE, fresh).await {
+            Ok(Ok(())) => Ok(known.newest),
+            Err(_still_loading) => Ok(older),
+            Ok(Err(error)) if error.is_passing() => Ok(older),
+            Ok(Err(error)) => Err(error),
+        }
+    }
+
+    fn newest_or_start(&self, folder: &Arc<Node>) -> Result<Folder> {
+        let (drive, item) = match &folder.what {
+            What::Item { drive, item } if item.is_folder() => (drive, item),
+            What::Top => {
+                let known = self.lock_folders().get(&folder.id).cloned();
+                return known.ok_or(Error::NotFound);
+            }
+            What::Control => {
+                let status = self.node(NodeId::STATUS)?;
+                return Ok(Folder {
+                    newest: Listing::of(vec![status]),
+                    complete: None,
+                });
+            }
+            What::Item { .. } | What::Status => return Err(Error::NotAFolder),
+        };
+        let mut folders = self.lock_folders();
+        let known = folders.get(&folder.id);
+        if let Some(known) = known.filter(|known| self.is_current(&known.newest)) {
+            return Ok(known.clone());
+        }
+        let complete = known.and_then(Folder::last_complete);
+        let newest = listing::start(
+            self.nodes.clone(),
+            drive.clone(),
+            item.id.clone(),
+            folder.id,
+        );
+        let fresh = Folder { newest, complete };
+        folders.insert(folder.id, fresh.clone());
+        Ok(fresh)
+    }
+
+    fn is_current(&self, listing: &Listing) -> bool {
+        match listing.phase() {
+            Phase::Loading => true,
+            Phase::Complete(at) => at.elapsed() < self.listing_ttl,
+            Phase::Failed(at, error) => error.is_passing() && at.elapsed() < PAUSE_AFTER_FAILURE,
+        }
+    }
+
+    /// How long a cache may say what a listing says.
+    pub(crate) fn validity(&self, listing: &Arc<Listing>) -> Duration {
+        let left = listing.valid_for(self.listing_ttl);
+        match listing.phase() {
+            Phase::Complete(_) if left.is_zero() => VALID_WHILE_UNREACHABLE,
+            _ => left,
+        }
+    }
+
+    /// The listing of a folder that is there already, without asking for one.
+    pub(crate) fn known_listing(&self, folder: NodeId) -> Option<Arc<Listing>> {
+        self.lock_folders()
+            .get(&folder)
+            .map(|known| known.newest.clone())
+    }
+
+    /// The next look into the folder asks the drive.
+    pub(crate) fn forget_listing(&self, folder: NodeId) {
+        if folder != NodeId::ROOT
+            || self
+                .nodes
+                .get(folder)
+                .is_some_and(|node| node.item().is_some())
+        {
+            self.lock_folders().remove(&folder);
+        }
+    }
+
+    fn lock_folders(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Folder>> {
+        self.folders
+            .lock()
+            .expect("no panic while the folder table is locked")
+    }
+}
+
+impl Folder {
+    fn last_complete(&self) -> Option<Arc<Listing>> {
+        match self.newest.phase() {
+            Phase::Complete(_) => Some(self.newest.clone()),
+            Phase::Loading | Phase::Failed(..) => self.complete.clone(),
+        }
+    }
+}
+
+/// The root is known by its id alone: mounting asks nothing of the drive but its first listing.
+fn root_item(drive: &Drive) -> Item {
+    Item {
+        id: drive.root().clone(),
+        name: drive.name().to_owned(),
+        kind: ItemKind::Folder,
+        modified: None,
+        created: None,
+        version: Version(String::new()),
+        hashes: Default::default(),
+        mime: None,
+    }
+}

@@ -1,0 +1,397 @@
+use std::collections::HashMap;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::path::{Component, Path};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use linkfs_provider::{ByteCount, Offset};
+use lru::LruCache;
+use tokio::time::Instant;
+
+use crate::attribute::{self, Attribute};
+use crate::block_cache::BlockCache;
+use crate::content::Content;
+use crate::node::{Attributes, Entry, Kind, Node, NodeId, What};
+use crate::open_file::{Handle, HandleId, Handles, OpenFile, ReadBytes};
+use crate::status::{self, Status};
+use crate::tree::Tree;
+use crate::{Drive, Error, Lease, Result};
+
+/// How old the answer to `df` may be before a new one is asked for in the background.
+const USAGE_MAX_AGE: Duration = Duration::from_secs(60);
+/// The last failures kept for `user.linkfs.error`.
+const MOST_FAILURES: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+/// Entries handed over at once when a folder is read.
+const ENTRIES_AT_ONCE: usize = 1024;
+
+/// How a volume behaves.
+#[derive(Clone, Debug)]
+pub struct VolumeOptions {
+    /// Bytes of file content that may be held in memory.
+    pub memory: ByteCount,
+    /// How long any request may take.
+    pub deadline: Duration,
+    /// How long a folder's listing is answered from memory.
+    pub listing_ttl: Duration,
+    /// What the top of the tree is.
+    pub layout: Layout,
+}
+
+/// What the top of the tree is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// The root folder of the only drive.
+    OneDrive,
+    /// A folder for each drive.
+    DriveFolders,
+}
+
+/// The drives as one tree: everything the adapter and the command line ask for.
+///
+/// Every operation ends within the deadline, in a result or in one [`Error`].
+#[derive(Debug)]
+pub struct Volume {
+    drives: Vec<Arc<Drive>>,
+    tree: Arc<Tree>,
+    cache: Arc<BlockCache>,
+    contents: Mutex<HashMap<NodeId, Arc<Content>>>,
+    handles: Handles,
+    failures: Mutex<LruCache<NodeId, Error>>,
+    deadline: Duration,
+}
+
+/// A file or folder just opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// What to read and close it by.
+    pub handle: HandleId,
+    /// Whether pages that the kernel has of this node are of the same content.
+    pub keep_pages: bool,
+    /// Whether reads must not go through the kernel's pages at all: the length is known only now.
+    pub bypass_pages: bool,
+}
+
+/// What `df` shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeUsage {
+    /// All drives together; `None` when one has no limit or has not told yet.
+    pub total: Option<ByteCount>,
+    /// What is taken of it.
+    pub used: ByteCount,
+}
+
+impl Volume {
+    /// The tree of `drives`. Nothing is asked of them yet.
+    pub fn new(drives: Vec<Arc<Drive>>, options: VolumeOptions) -> Arc<Volume> {
+        let tree = match (options.layout, drives.as_slice()) {
+            (Layout::OneDrive, [only]) => Tree::of_drive(only, options.listing_ttl),
+            _ => Tree::of_drives(&drives, options.listing_ttl),
+        };
+        Arc::new(Volume {
+            tree: Arc::new(tree),
+            cache: Arc::new(BlockCache::new(options.memory)),
+            contents: Mutex::default(),
+            handles: Handles::default(),
+            failures: Mutex::new(LruCache::new(MOST_FAILURES)),
+            deadline: options.deadline,
+            drives,
+        })
+    }
+
+    /// The node called `name` in the folder `parent`.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotAFolder`, `Deadline`, and what the drive says.
+    pub async fn lookup(&self, parent: NodeId, name: &str) -> Result<Attributes> {
+        self.answer(parent, "look up a name", async {
+            let parent = self.tree.node(parent)?;
+            self.tree.lookup(&parent, name).await
+        })
+        .await
+    }
+
+    /// For how long a cache may say that `parent` lacks a name.
+    pub fn misses_valid_for(&self, parent: NodeId) -> Duration {
+        self.tree.misses_valid_for(parent)
+    }
+
+    /// What `stat` shows.
+    ///
+    /// # Errors
+    /// `Stale` for a node that is gone, `Deadline`, and what the drive says.
+    pub async fn attributes(&self, node: NodeId) -> Result<Attributes> {
+        self.answer(node, "stat", async {
+            let node = self.tree.node(node)?;
+            self.tree.attributes(&node).await
+        })
+        .await
+    }
+
+    /// The node at a path from the top, for the command line.
+    ///
+    /// # Errors
+    /// As [`Volume::lookup`].
+    pub async fn resolve(&self, path: &Path) -> Result<Attributes> {
+        let mut at = self.attributes(NodeId::ROOT).await?;
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => {
+                    let name = name.to_str().ok_or(Error::NotFound)?;
+                    at = self.lookup(at.id, name).await?;
+                }
+                Component::RootDir | Component::CurDir => {}
+                Component::ParentDir | Component::Prefix(_) => return Err(Error::NotFound),
+            }
+        }
+        Ok(at)
+    }
+
+    /// Opens a folder; its names keep their positions until it is closed.
+    ///
+    /// # Errors
+    /// `NotAFolder`, `Deadline`, and what the drive says.
+    pub async fn open_folder(&self, node: NodeId) -> Result<Opened> {
+        self.answer(node, "open a folder", async {
+            let node = self.tree.node(node)?;
+            let listing = self.tree.listing(&node).await?;
+            Ok(Opened {
+                handle: self.handles.insert(Handle::Folder(node, listing)),
+                keep_pages: false,
+                bypass_pages: false,
+            })
+        })
+        .await
+    }
+
+    /// Names from position `start` on, in an order that does not change; none after the last.
+    ///
+    /// # Errors
+    /// `BadHandle`, `Deadline`, and what the drive says.
+    pub async fn read_folder(&self, folder: HandleId, start: usize) -> Result<Vec<Entry>> {
+        let Handle::Folder(node, listing) = self.handles.get(folder)? else {
+            return Err(Error::NotAFolder);
+        };
+        self.answer(node.id, "read a folder", async {
+            let nodes = listing.nodes_from(start, ENTRIES_AT_ONCE).await?;
+            let valid_for = self.tree.validity(&listing);
+            let entry = |node: Arc<Node>| Entry {
+                name: node.name.clone(),
+                attributes: node.attributes(valid_for),
+            };
+            Ok(nodes.into_iter().map(entry).collect())
+        })
+        .await
+    }
+
+    /// The folder that an open folder is in.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn parent_of(&self, folder: HandleId) -> Result<NodeId> {
+        match self.handles.get(folder)? {
+            Handle::Folder(node, _) => Ok(node.parent),
+            Handle::File(_) | Handle::Text(_) => Err(Error::NotAFolder),
+        }
+    }
+
+    /// Opens a file, pinning its length and version.
+    ///
+    /// # Errors
+    /// `IsAFolder`; `Stale` when the file was replaced, so that the name must be looked up again.
+    pub fn open(&self, node: NodeId) -> Result<Opened> {
+        let node = self.tree.node(node)?;
+        if matches!(node.what, What::Status) {
+            return Ok(self.open_text(self.status_text()));
+        }
+        if node.kind() == Kind::Folder {
+            return Err(Error::IsAFolder);
+        }
+        if node.is_outdated() {
+            return Err(Error::Stale("the file was replaced on the drive".into()));
+        }
+        let content = self.content_of(&node)?;
+        let was_open_before = content.open();
+        Ok(Opened {
+            handle: self
+                .handles
+                .insert(Handle::File(Arc::new(OpenFile::new(content)))),
+            keep_pages: was_open_before,
+            bypass_pages: false,
+        })
+    }
+
+    fn open_text(&self, text: String) -> Opened {
+        Opened {
+            handle: self.handles.insert(Handle::Text(Bytes::from(text))),
+            keep_pages: false,
+            bypass_pages: true,
+        }
+    }
+
+    fn content_of(&self, node: &Arc<Node>) -> Result<Arc<Content>> {
+        let mut contents = self
+            .contents
+            .lock()
+            .expect("no panic while the contents are locked");
+        if let Some(known) = contents.get(&node.id).filter(|known| !known.has_changed()) {
+            return Ok(known.clone());
+        }
+        let content = Content::of(node.clone(), self.tree.clone(), self.cache.clone())?;
+        contents.insert(node.id, content.clone());
+        Ok(content)
+    }
+
+    /// Bytes of an open file: all of `length`, but for the file's end.
+    ///
+    /// # Errors
+    /// `BadHandle`; `Stale` when the bytes changed; `Corrupt` when wrong ones were refused; `Deadline`; and
+    /// what the drive says.
+    pub async fn read(
+        &self,
+        file: HandleId,
+        offset: Offset,
+        length: ByteCount,
+    ) -> Result<ReadBytes> {
+        let deadline = Instant::now() + self.deadline;
+        match self.handles.get(file)? {
+            Handle::Text(text) => Ok(ReadBytes::of_text(&text, offset, length)),
+            Handle::Folder(..) => Err(Error::IsAFolder),
+            Handle::File(open) => {
+                let result = open.read(offset, length, deadline).await;
+                self.note(open.content().node_id(), &result);
+                result
+            }
+        }
+    }
+
+    /// Closes a file or folder.
+    pub fn close(&self, handle: HandleId) {
+        if let Some(Handle::File(open)) = self.handles.remove(handle) {
+            open.content().close();
+        }
+    }
+
+    /// The value of the extended attribute `name`.
+    ///
+    /// # Errors
+    /// `NoAttribute`, `ForeignAttribute`, `Stale`.
+    pub fn attribute(&self, node: NodeId, name: &str) -> Result<String> {
+        let attribute = attribute::parse(name)?;
+        let node = self.tree.node(node)?;
+        match attribute {
+            Attribute::Error => self.last_failure(node.id).ok_or(Error::NoAttribute),
+            Attribute::Cached if node.kind() == Kind::File => {
+                Ok(self.cached_percentage(&node).to_string())
+            }
+            listed => attribute::listed_value(listed, &node),
+        }
+    }
+
+    /// Why the extended attribute `name` cannot be set or removed.
+    pub fn refuse_attribute_change(&self, name: &str) -> Error {
+        attribute::refuse_change(name)
+    }
+
+    fn cached_percentage(&self, node: &Node) -> u64 {
+        let size = node.attributes(Duration::ZERO).size.0;
+        let here = self.cache.bytes_of(node.id).0;
+        (here * 100).checked_div(size).unwrap_or(100)
+    }
+
+    fn last_failure(&self, node: NodeId) -> Option<String> {
+        let mut failures = self
+            .failures
+            .lock()
+            .expect("no panic while the failures are locked");
+        let error = failures.get(&node)?;
+        Some(match error.advice() {
+            "" => error.to_string(),
+            advice => format!("{error}; {advice}"),
+        })
+    }
+
+    /// A link to a file's bytes.
+    ///
+    /// # Errors
+    /// `IsAFolder`, `Deadline`, and what the drive says.
+    pub async fn link(&self, node: NodeId) -> Result<Arc<Lease>> {
+        self.answer(node, "sign a link", async {
+            let node = self.tree.node(node)?;
+            let (drive, item) = node.item().ok_or(Error::IsAFolder)?;
+            if item.is_folder() {
+                return Err(Error::IsAFolder);
+            }
+            drive.links.lease(drive, &item.id, None).await
+        })
+        .await
+    }
+
+    /// What `df` shows: from memory, refreshed in the background.
+    pub fn usage(&self) -> VolumeUsage {
+        let known: Vec<_> = self
+            .drives
+            .iter()
+            .map(|drive| drive.usage(USAGE_MAX_AGE))
+            .collect();
+        let total = known
+            .iter()
+            .map(|usage| usage.as_ref().and_then(|usage| usage.total));
+        VolumeUsage {
+            total: total.sum::<Option<ByteCount>>(),
+            used: known.iter().flatten().map(|usage| usage.used).sum(),
+        }
+    }
+
+    /// The state of the mount.
+    pub fn status(&self) -> Status {
+        let (ready, pending) = self.cache.used();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            drives: self.drives.iter().map(status::of_drive).collect(),
+            memory_budget_bytes: self.cache.budget().0,
+            memory_ready_bytes: ready.0,
+            memory_pending_bytes: pending.0,
+            open_handles: self.handles.len(),
+            nodes: self.tree.node_count(),
+        }
+    }
+
+    fn status_text(&self) -> String {
+        let text = serde_json::to_string_pretty(&self.status()).expect("the status is plain data");
+        text + "\n"
+    }
+
+    /// Runs an operation on `node` under the deadline, and keeps its failure for `user.linkfs.error`.
+    async fn answer<T>(
+        &self,
+        node: NodeId,
+        what: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let result = tokio::time::timeout(self.deadline, work).await;
+        let result = result.unwrap_or_else(|_elapsed| {
+            Err(Error::Deadline {
+                what: what.to_owned(),
+                waited: self.deadline,
+            })
+        });
+        self.note(node, &result);
+        result
+    }
+
+    fn note<T>(&self, node: NodeId, result: &Result<T>) {
+        if let Err(error) = result
+            && !error.is_routine()
+        {
+            tracing::debug!(node = node.0, %error, "request failed");
+            let mut failures = self
+                .failures
+                .lock()
+                .expect("no panic while the failures are locked");
+            failures.put(node, error.clone());
+        }
+    }
+}
