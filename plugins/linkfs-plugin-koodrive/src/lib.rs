@@ -1,1 +1,54 @@
+//! Huawei KooDrive as a linkfs provider.
+//!
+//! The map, from the outside in:
+//! - `config` reads the settings and refuses contradictory ones;
+//! - `drive` is the [`Provider`](linkfs_provider::Provider): it asks `listing`, `links` and `usage` for
+//!   requests and hands them the answers;
+//! - `account` puts the authorization on a call and renews it when it is refused, with the requests of
+//!   `login`, the `token` they give and the `token_store` that outlives the process;
+//! - `client` makes one HTTP call; `envelope` reads the answer, `error_codes` the refusals.
+//!
+//! Never: a second try for anything but a refused login or an id missing from a batch, a cache of
+//! listings or links, a byte of a file.
 
+mod account;
+mod app_signature;
+mod client;
+mod config;
+mod drive;
+mod drive_clock;
+mod envelope;
+mod error_codes;
+mod item;
+mod keep_alive;
+mod link_expiry;
+mod links;
+mod listing;
+mod login;
+mod redactor;
+mod timestamp;
+mod token;
+mod token_store;
+mod usage;
+
+#[cfg(test)]
+mod http_tests;
+
+use std::sync::Arc;
+
+use linkfs_provider::{OpenFuture, Plugin, Provider, Settings};
+
+/// The plugin: `plugin = "koodrive"`.
+pub const PLUGIN: Plugin = Plugin {
+    name: "koodrive",
+    summary: "Huawei KooDrive: personal and team spaces",
+    open,
+};
+
+fn open(settings: Settings) -> OpenFuture {
+    Box::pin(async move {
+        let setup = settings.parse::<config::Config>()?.check()?;
+        let drive = drive::KooDrive::open(setup, &settings.state_dir)?;
+        Ok(Arc::new(drive) as Arc<dyn Provider>)
+    })
+}

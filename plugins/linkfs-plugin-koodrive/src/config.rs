@@ -1,0 +1,429 @@
+use linkfs_provider::{ErrorKind, ItemId, ProviderError, Result, Secret};
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+use serde::Deserialize;
+
+use crate::app_signature::AppKey;
+use crate::token::SchemeJoin;
+
+const DEFAULT_ENDPOINT: &str = "https://intl.myhuaweicloud-koodrive.com";
+
+/// The settings as written. Words from a closed list are read as text and checked here, because a
+/// message about an unknown word must not repeat it: it could be a misplaced secret.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    endpoint: Option<String>,
+    space: String,
+    root: Option<String>,
+    group: Option<String>,
+    team_type: Option<u8>,
+    auth_mode: Option<Secret<String>>,
+    token: Option<Secret<String>>,
+    session_id: Option<Secret<String>>,
+    carrier: Option<String>,
+    account: Option<Secret<String>>,
+    password: Option<Secret<String>>,
+    app_id: Option<String>,
+    app_secret: Option<Secret<String>>,
+    user_id: Option<String>,
+    scheme_join: Option<Secret<String>>,
+    sign_time_line: Option<bool>,
+    sign_include_host: Option<bool>,
+    language: Option<String>,
+    space_used_unit: Option<u64>,
+}
+
+/// The settings as checked: every combination that can be written here makes sense.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) login: Login,
+    pub(crate) space: Space,
+    /// Bytes per unit of `spaceUsed`.
+    pub(crate) space_used_unit: u64,
+}
+
+/// Where and as whom.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) endpoint: Url,
+    pub(crate) auth: AuthMode,
+    pub(crate) scheme_join: SchemeJoin,
+    pub(crate) identity: Identity,
+}
+
+/// What is mounted.
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub(crate) container: String,
+    pub(crate) root: ItemId,
+    pub(crate) team: Option<Team>,
+}
+
+/// A team space is listed through its group.
+#[derive(Debug)]
+pub(crate) struct Team {
+    pub(crate) group: String,
+    /// 0 department, 2 group.
+    pub(crate) kind: u8,
+}
+
+/// Who calls, beside the authorization: headers of every call.
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    pub(crate) carrier: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) language: Option<String>,
+}
+
+/// How calls are authorized.
+#[derive(Debug)]
+pub(crate) enum AuthMode {
+    /// A ready token that nobody here can renew.
+    Token { token: Secret<String> },
+    /// A browser's session.
+    Session {
+        token: Secret<String>,
+        session_id: Secret<String>,
+    },
+    /// Account and password at a carrier.
+    Carrier {
+        account: Secret<String>,
+        password: Secret<String>,
+    },
+    /// An application's key.
+    App(AppKey),
+}
+
+impl Config {
+    /// The settings, when they make sense together.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the key and what to do.
+    pub(crate) fn check(self) -> Result<Setup> {
+        for (key, value) in [
+            ("carrier", &self.carrier),
+            ("user_id", &self.user_id),
+            ("language", &self.language),
+            ("app_id", &self.app_id),
+        ] {
+            check_header(key, value.as_deref())?;
+        }
+        let unit = self.space_used_unit.unwrap_or(1024);
+        if unit == 0 {
+            return Err(invalid("`space_used_unit` must be 1 or more bytes"));
+        }
+        let space = self.space()?;
+        let login = Login {
+            endpoint: endpoint(self.endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT))?,
+            auth: self.auth()?,
+            scheme_join: self.scheme_join()?,
+            identity: Identity {
+                carrier: self.carrier,
+                user_id: self.user_id,
+                language: self.language,
+            },
+        };
+        Ok(Setup {
+            login,
+            space,
+            space_used_unit: unit,
+        })
+    }
+
+    fn space(&self) -> Result<Space> {
+        if self.space.is_empty() {
+            return Err(invalid(
+                "`space` is empty: put the space's containerId there",
+            ));
+        }
+        let root = self.root.as_deref().unwrap_or("root");
+        if root.is_empty() {
+            return Err(invalid("`root` is empty: leave it out or name a folder id"));
+        }
+        Ok(Space {
+            container: self.space.clone(),
+            root: root.into(),
+            team: self.team()?,
+        })
+    }
+
+    fn team(&self) -> Result<Option<Team>> {
+        let Some(group) = self.group.clone() else {
+            return match self.team_type {
+                None => Ok(None),
+                Some(_) => Err(invalid(
+                    "`team_type` is for team spaces: add `group` or remove it",
+                )),
+            };
+        };
+        match self.team_type.unwrap_or(2) {
+            kind @ (0 | 2) => Ok(Some(Team { group, kind })),
+            _ => Err(invalid("`team_type` must be 0 (department) or 2 (group)")),
+        }
+    }
+
+    fn scheme_join(&self) -> Result<SchemeJoin> {
+        match self.scheme_join.as_ref().map(|word| word.expose().as_str()) {
+            None | Some("space") => Ok(SchemeJoin::Space),
+            Some("plus") => Ok(SchemeJoin::Plus),
+            Some("raw") => Ok(SchemeJoin::Raw),
+            Some(_) => Err(invalid(
+                "`scheme_join` must be \"space\", \"plus\" or \"raw\"",
+            )),
+        }
+    }
+
+    fn auth(&self) -> Result<AuthMode> {
+        let mode = match &self.auth_mode {
+            None => "token",
+            Some(mode) => mode.expose().as_str(),
+        };
+        match mode {
+            "token" => self.token_auth(),
+            "session" => self.session_auth(),
+            "carrier" => self.carrier_auth(),
+            "app" => self.app_auth(),
+            _ => Err(invalid(
+                "`auth_mode` must be \"token\", \"session\", \"carrier\" or \"app\"",
+            )),
+        }
+    }
+
+    fn token_auth(&self) -> Result<AuthMode> {
+        self.only("token", &["token"])?;
+        Ok(AuthMode::Token {
+            token: secret("token", "token", self.token.as_ref())?,
+        })
+    }
+
+    fn session_auth(&self) -> Result<AuthMode> {
+        self.only("session", &["token", "session_id"])?;
+        Ok(AuthMode::Session {
+            token: secret("session", "token", self.token.as_ref())?,
+            session_id: secret("session", "session_id", self.session_id.as_ref())?,
+        })
+    }
+
+    fn carrier_auth(&self) -> Result<AuthMode> {
+        self.only("carrier", &["account", "password"])?;
+        if self.carrier.as_deref().unwrap_or("").is_empty() {
+            return Err(missing("carrier", "carrier"));
+        }
+        // Both travel in a JSON body and may hold anything, spaces at the ends included.
+        let required = |key, value: &Option<Secret<String>>| match value {
+            Some(value) if !value.expose().is_empty() => Ok(value.clone()),
+            _ => Err(missing("carrier", key)),
+        };
+        Ok(AuthMode::Carrier {
+            account: required("account", &self.account)?,
+            password: required("password", &self.password)?,
+        })
+    }
+
+    fn app_auth(&self) -> Result<AuthMode> {
+        self.only("app", &["app_id", "app_secret"])?;
+        let app_id = self.app_id.clone().filter(|id| !id.is_empty());
+        let user_id = self.user_id.clone().filter(|id| !id.is_empty());
+        Ok(AuthMode::App(AppKey {
+            app_id: app_id.ok_or_else(|| missing("app", "app_id"))?,
+            app_secret: secret("app", "app_secret", self.app_secret.as_ref())?,
+            user_id: user_id.ok_or_else(|| missing("app", "user_id"))?,
+            include_host: self.sign_include_host.unwrap_or(true),
+            time_line: self.sign_time_line.unwrap_or(false),
+        }))
+    }
+
+    /// Refuses credentials of another mode: one of the two is a mistake, and guessing which would
+    /// log in as somebody else.
+    fn only(&self, mode: &str, keys: &[&str]) -> Result<()> {
+        let credentials = [
+            ("token", self.token.is_some(), "token"),
+            ("session_id", self.session_id.is_some(), "session"),
+            ("account", self.account.is_some(), "carrier"),
+            ("password", self.password.is_some(), "carrier"),
+            ("app_id", self.app_id.is_some(), "app"),
+            ("app_secret", self.app_secret.is_some(), "app"),
+        ];
+        for (key, is_given, home) in credentials {
+            if is_given && !keys.contains(&key) {
+                return Err(invalid(format!(
+                    "`{key}` is not used with auth_mode = \"{mode}\": remove it, or set auth_mode = \"{home}\""
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A credential that travels in a header. Files and commands leave line ends behind: they are cut.
+fn secret(mode: &str, key: &str, value: Option<&Secret<String>>) -> Result<Secret<String>> {
+    let value = value.map_or("", |value| value.expose().trim());
+    if value.is_empty() {
+        return Err(missing(mode, key));
+    }
+    check_header(key, Some(value))?;
+    Ok(Secret::new(value.to_owned()))
+}
+
+fn check_header(key: &str, value: Option<&str>) -> Result<()> {
+    match value.map(HeaderValue::from_str) {
+        Some(Err(_)) => Err(invalid(format!(
+            "`{key}` holds characters that an HTTP header cannot carry"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn endpoint(text: &str) -> Result<Url> {
+    let wrong = || {
+        invalid("`endpoint` must be an address like https://host, without user, query or fragment")
+    };
+    let url = Url::parse(text.trim_end_matches('/')).map_err(|_| wrong())?;
+    let is_bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    let is_http = matches!(url.scheme(), "https" | "http") && url.host_str().is_some();
+    if is_bare && is_http {
+        Ok(url)
+    } else {
+        Err(wrong())
+    }
+}
+
+fn missing(mode: &str, key: &str) -> ProviderError {
+    invalid(format!("auth_mode = \"{mode}\" needs `{key}`"))
+}
+
+fn invalid(message: impl Into<String>) -> ProviderError {
+    ProviderError::new(ErrorKind::Invalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn setup(config: Value) -> Result<Setup> {
+        let Value::Object(config) = config else {
+            panic!("not an object")
+        };
+        let settings = linkfs_provider::Settings {
+            config: Secret::new(config),
+            state_dir: Default::default(),
+        };
+        settings.parse::<Config>()?.check()
+    }
+
+    fn refused(config: Value, message: &str) {
+        let error = setup(config.clone()).expect_err(&config.to_string());
+        assert_eq!(error.kind, ErrorKind::Invalid, "{config}");
+        assert_eq!(error.message, message, "{config}");
+    }
+
+    #[test]
+    fn the_least_configuration_is_a_space_and_a_token() {
+        let setup = setup(json!({"space": "C1", "token": "not-a-real-token\n"})).unwrap();
+        assert_eq!(
+            setup.login.endpoint.as_str(),
+            "https://intl.myhuaweicloud-koodrive.com/"
+        );
+        assert_eq!(setup.space.root.as_str(), "root");
+        assert_eq!(setup.space_used_unit, 1024);
+        assert_eq!(setup.login.scheme_join, SchemeJoin::Space);
+        let AuthMode::Token { token } = setup.login.auth else {
+            panic!("not token mode")
+        };
+        assert_eq!(token.expose(), "not-a-real-token");
+    }
+
+    #[test]
+    fn a_group_makes_it_a_team_space() {
+        let team = |config| setup(config).unwrap().space.team.unwrap();
+        let config = json!({"space": "C1", "token": "t", "group": "g-55", "team_type": 0});
+        assert_eq!(team(config).kind, 0);
+        assert_eq!(
+            team(json!({"space": "C1", "token": "t", "group": "g-55"})).kind,
+            2
+        );
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        refused(
+            json!({"space": "C1"}),
+            "auth_mode = \"token\" needs `token`",
+        );
+        refused(
+            json!({"space": "C1", "auth_mode": "session", "token": "t"}),
+            "auth_mode = \"session\" needs `session_id`",
+        );
+        refused(
+            json!({"space": "C1", "auth_mode": "carrier", "carrier": "a", "account": "lin"}),
+            "auth_mode = \"carrier\" needs `password`",
+        );
+        refused(
+            json!({"space": "C1", "auth_mode": "carrier", "account": "lin", "password": "x"}),
+            "auth_mode = \"carrier\" needs `carrier`",
+        );
+        refused(
+            json!({"space": "C1", "auth_mode": "app", "app_id": "a", "app_secret": "s"}),
+            "auth_mode = \"app\" needs `user_id`",
+        );
+        refused(json!({"token": "t"}), "missing field `space`");
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        refused(
+            json!({"space": "C1", "token": "t", "password": "x"}),
+            "`password` is not used with auth_mode = \"token\": remove it, or set auth_mode = \"carrier\"",
+        );
+        refused(
+            json!({"space": "C1", "token": "t", "session_id": "s"}),
+            "`session_id` is not used with auth_mode = \"token\": remove it, or set auth_mode = \"session\"",
+        );
+        refused(
+            json!({"space": "C1", "token": "t", "team_type": 2}),
+            "`team_type` is for team spaces: add `group` or remove it",
+        );
+        refused(
+            json!({"space": "C1", "token": "t", "group": "g", "team_type": 1}),
+            "`team_type` must be 0 (department) or 2 (group)",
+        );
+        refused(
+            json!({"space": "C1", "token": "t", "space_used_unit": 0}),
+            "`space_used_unit` must be 1 or more bytes",
+        );
+    }
+
+    #[test]
+    fn a_misplaced_secret_is_not_repeated() {
+        refused(
+            json!({"space": "C1", "token": "t", "auth_mode": "s3cret"}),
+            "`auth_mode` must be \"token\", \"session\", \"carrier\" or \"app\"",
+        );
+        refused(
+            json!({"space": "C1", "token": "t", "scheme_join": "s3cret"}),
+            "`scheme_join` must be \"space\", \"plus\" or \"raw\"",
+        );
+        refused(
+            json!({"space": "C1", "token": "t", "endpoint": "https://u:s3cret@h"}),
+            "`endpoint` must be an address like https://host, without user, query or fragment",
+        );
+        refused(
+            json!({"space": "C1", "token": "s3\ncret"}),
+            "`token` holds characters that an HTTP header cannot carry",
+        );
+    }
+
+    #[test]
+    fn debug_text_of_the_settings_holds_no_secret() {
+        let config = json!({"space": "C1", "auth_mode": "carrier", "carrier": "a",
+            "account": "s3cret", "password": "s3cret"});
+        let shown = format!("{:?}", setup(config).unwrap());
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}

@@ -1,0 +1,204 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use linkfs_provider::{
+    About, ErrorKind, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, ProviderError,
+    Result, Usage, Version, async_trait,
+};
+use tracing::debug;
+
+use crate::account::Account;
+use crate::client::{self, Call};
+use crate::config::{AuthMode, Setup, Space};
+use crate::envelope::Envelope;
+use crate::keep_alive::KeepAlive;
+use crate::links::{self, Links};
+use crate::{item, listing, login, usage};
+
+/// Names that the drive takes for a folder without its id: the top, and the safe box.
+const NAMED_FOLDERS: [&str; 2] = ["root", "sbox"];
+
+/// One space of one account.
+#[derive(Debug)]
+pub(crate) struct KooDrive {
+    about: About,
+    space: Space,
+    space_used_unit: u64,
+    account: Arc<Account>,
+    _keep_alive: Option<KeepAlive>,
+}
+
+impl KooDrive {
+    /// Opens the drive without asking the network.
+    ///
+    /// # Errors
+    /// `Invalid` when no HTTP client can be set up.
+    pub(crate) fn open(setup: Setup, state_dir: &Path) -> Result<Self> {
+        let is_session = setup.login.identity.carrier.is_none()
+            && matches!(
+                setup.login.auth,
+                AuthMode::Token { .. } | AuthMode::Session { .. }
+            );
+        let Setup {
+            space,
+            login,
+            space_used_unit,
+        } = setup;
+        let account = Arc::new(Account::open(login, state_dir)?);
+        Ok(KooDrive {
+            about: About {
+                root: space.root.clone(),
+                links_per_call: links::PER_CALL,
+                // The drive publishes no rates; four at a time have to be enough.
+                calls_in_flight: 4,
+                lists_oldest_first: true,
+            },
+            space,
+            space_used_unit,
+            _keep_alive: is_session.then(|| keep_alive(&account)),
+            account,
+        })
+    }
+
+    async fn page(&self, folder: &ItemId, after: Option<&PageToken>) -> Result<Page> {
+        let call = listing::call(&self.space, folder, after)?;
+        listing::read(&self.account.call(&call).await?, after)
+    }
+
+    async fn detail(&self, id: &ItemId) -> Result<Item> {
+        if NAMED_FOLDERS.contains(&id.as_str()) {
+            return self.named_folder(id).await;
+        }
+        let path = format!(
+            "/koodrive/ose/v1/files/{}/detail",
+            client::segment(id.as_str())?
+        );
+        let body = serde_json::json!({"containerId": self.space.container});
+        let answer = self
+            .account
+            .call(&Call::post("detail", path, &body))
+            .await?;
+        item_in(&answer, id)
+    }
+
+    /// A folder with a name in the place of an id has no details. That it can be listed shows that
+    /// it is there.
+    async fn named_folder(&self, id: &ItemId) -> Result<Item> {
+        let answer = self.account.call(&listing::probe(&self.space, id)?).await?;
+        listing::read(&answer, None)?;
+        Ok(Item {
+            id: id.clone(),
+            name: id.to_string(),
+            kind: ItemKind::Folder,
+            modified: None,
+            created: None,
+            version: Version("folder".into()),
+            hashes: Default::default(),
+            mime: None,
+        })
+    }
+
+    async fn signed(&self, files: &[&ItemId]) -> Result<Links> {
+        let answer = self
+            .account
+            .call(&links::call(&self.space.container, files))
+            .await?;
+        links::read(&answer, self.account.client())
+    }
+
+    /// The links of all `files`. One that a batch does not mention is asked for once more, alone.
+    async fn all_signed(&self, files: &[&ItemId]) -> Result<Links> {
+        let mut found = self.signed(files).await?;
+        for id in files {
+            if !found.contains_key(*id) {
+                let alone = self.signed(&[id]).await;
+                let link = alone.and_then(|mut alone| {
+                    alone
+                        .remove(*id)
+                        .unwrap_or_else(|| Err(links::unmentioned()))
+                });
+                found.insert((*id).clone(), link);
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Provider for KooDrive {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    async fn list(&self, folder: &ItemId, after: Option<&PageToken>) -> Result<Page> {
+        let page = self.page(folder, after).await;
+        page.map_err(|error| error.during(format_args!("list folder {folder}")))
+    }
+
+    async fn stat(&self, item: &ItemId) -> Result<Item> {
+        let found = self.detail(item).await;
+        found.map_err(|error| error.during(format_args!("look at item {item}")))
+    }
+
+    async fn links(&self, files: &[ItemId]) -> Vec<Result<Link>> {
+        let mut distinct: Vec<&ItemId> = files.iter().collect();
+        distinct.sort();
+        distinct.dedup();
+        let found = self.all_signed(&distinct).await;
+        let link = |id: &ItemId| {
+            let link = match &found {
+                Ok(links) => links
+                    .get(id)
+                    .cloned()
+                    .unwrap_or_else(|| Err(links::unmentioned())),
+                Err(error) => Err(error.clone()),
+            };
+            link.map_err(|error| error.during(format_args!("link file {id}")))
+        };
+        files.iter().map(link).collect()
+    }
+
+    async fn usage(&self) -> Result<Usage> {
+        let container = &self.space.container;
+        let usage = async {
+            let answer = self.account.call(&usage::call(container)?).await?;
+            usage::read(&answer, container, self.space_used_unit)
+        };
+        let usage = usage.await;
+        usage.map_err(|error| error.during(format_args!("ask how full space {container} is")))
+    }
+}
+
+/// The item in a detail answer, unless it lies in the recycle bin.
+fn item_in(answer: &Envelope, id: &ItemId) -> Result<Item> {
+    let fields = answer.object_with("id");
+    let fields = fields.ok_or_else(|| broken("the answer has no item"))?;
+    if item::is_recycled(fields) {
+        let message = "the item is in the recycle bin";
+        return Err(ProviderError::new(ErrorKind::NotFound, message));
+    }
+    let item = item::read(fields)?;
+    match item.id == *id {
+        true => Ok(item),
+        false => Err(broken("the answer is about another item")),
+    }
+}
+
+fn broken(message: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Broken, message)
+}
+
+fn keep_alive(account: &Arc<Account>) -> KeepAlive {
+    let (seen, pinged) = (account.clone(), account.clone());
+    KeepAlive::start(
+        move || seen.last_success(),
+        move || {
+            let account = pinged.clone();
+            async move {
+                if let Err(error) = account.call(&login::keep_alive()).await {
+                    debug!(%error, "the session was not kept alive");
+                }
+            }
+        },
+    )
+}

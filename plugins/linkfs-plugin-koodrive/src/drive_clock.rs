@@ -1,0 +1,61 @@
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// The drive's idea of now: the local clock, corrected by the `Date` header of the last answer.
+///
+/// The header counts whole seconds, so this clock may be up to a second (and the way of the answer)
+/// behind the drive's, never ahead of it.
+#[derive(Debug, Default)]
+pub(crate) struct DriveClock {
+    ahead_ms: AtomicI64,
+}
+
+impl DriveClock {
+    /// Notes what the drive's clock showed at a local time.
+    pub(crate) fn set(&self, drive: SystemTime, local: SystemTime) {
+        let ahead = match drive.duration_since(local) {
+            Ok(ahead) => millis(ahead),
+            Err(behind) => -millis(behind.duration()),
+        };
+        self.ahead_ms.store(ahead, Ordering::Relaxed);
+    }
+
+    /// The drive's time now.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.at(SystemTime::now())
+    }
+
+    fn at(&self, local: SystemTime) -> SystemTime {
+        let ahead = self.ahead_ms.load(Ordering::Relaxed);
+        let shift = Duration::from_millis(ahead.unsigned_abs());
+        let corrected = if ahead < 0 {
+            local.checked_sub(shift)
+        } else {
+            local.checked_add(shift)
+        };
+        corrected.unwrap_or(local)
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_local_clock_is_corrected_in_both_directions() {
+        let clock = DriveClock::default();
+        assert_eq!(clock.at(at(100)), at(100));
+        clock.set(at(500), at(100));
+        assert_eq!(clock.at(at(160)), at(560));
+        clock.set(at(50), at(100));
+        assert_eq!(clock.at(at(160)), at(110));
+    }
+}

@@ -1,0 +1,163 @@
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use linkfs_provider::{ErrorKind, ItemId, Link, ProviderError, Result, SignedUrl};
+use serde_json::{Map, Value, json};
+
+use crate::client::{Call, Client};
+use crate::envelope::{self, Envelope};
+use crate::error_codes::Said;
+use crate::link_expiry;
+
+/// How many files one call may name.
+pub(crate) const PER_CALL: usize = 100;
+
+/// Links by the file they are for.
+pub(crate) type Links = HashMap<ItemId, Result<Link>>;
+
+/// Asks for links; `files` are at most [`PER_CALL`].
+pub(crate) fn call(container: &str, files: &[&ItemId]) -> Call {
+    let ids: Vec<&str> = files.iter().map(|id| id.as_str()).collect();
+    let body = json!({"containerId": container, "fileIds": ids});
+    Call::post("links", "/koodrive/ose/v1/files/download", &body)
+}
+
+/// The links in an answer. Each file's own code decides; the batch's code contradicts it in the
+/// documents and is not looked at.
+///
+/// # Errors
+/// `Broken` when there is no list of downloads.
+pub(crate) fn read(answer: &Envelope, client: &Client) -> Result<Links> {
+    let downloads = match answer.field("downloads") {
+        Some(downloads) => envelope::elements(downloads),
+        None if answer.names("downloads") => &[],
+        None => return Err(broken("the answer has no list of downloads")),
+    };
+    let mut links = Links::new();
+    for fields in downloads.iter().filter_map(Value::as_object) {
+        if let Some(id) = envelope::text_of(fields, "fileId") {
+            let link = || link(fields, client, client.clock.now());
+            links.entry(ItemId(id)).or_insert_with(link);
+        }
+    }
+    Ok(links)
+}
+
+fn link(fields: &Map<String, Value>, client: &Client, now: SystemTime) -> Result<Link> {
+    if let Some(code) = fields.get("code").filter(|code| is_refusal(code)) {
+        return Err(refusal(fields, code, client));
+    }
+    let url = envelope::text_of(fields, "url");
+    let url = url.ok_or_else(|| broken("the answer has no address for this file"))?;
+    Ok(Link {
+        valid_for: link_expiry::valid_for(&url, now),
+        urls: vec![SignedUrl::new(url)?],
+        headers: Vec::new(),
+    })
+}
+
+fn is_refusal(code: &Value) -> bool {
+    !code.is_null() && !envelope::is_zero(code)
+}
+
+fn refusal(fields: &Map<String, Value>, code: &Value, client: &Client) -> ProviderError {
+    let code = envelope::text(code);
+    let message = envelope::text_of(fields, "msg").unwrap_or_default();
+    let said = Said {
+        status: 200,
+        code: code.as_deref(),
+        message: &message,
+    };
+    ProviderError::new(said.kind().0, client.words(said))
+}
+
+/// The error for a file that the drive does not mention even when asked for it alone.
+pub(crate) fn unmentioned() -> ProviderError {
+    broken("the answer does not mention this file, twice")
+}
+
+fn broken(message: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Broken, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reqwest::Url;
+
+    use super::*;
+    use crate::config::Identity;
+    use crate::redactor::Redactor;
+
+    fn links(answer: Value) -> Result<Links> {
+        let endpoint = Url::parse("http://127.0.0.1:1").unwrap();
+        let client = Client::new(endpoint, Identity::default(), Redactor::default()).unwrap();
+        read(
+            &Envelope::parse(answer.to_string().as_bytes()).unwrap(),
+            &client,
+        )
+    }
+
+    fn error(download: Value) -> ProviderError {
+        let mut links = links(json!({"downloads": [download]})).unwrap();
+        links.remove(&ItemId::from("a")).unwrap().unwrap_err()
+    }
+
+    #[test]
+    fn each_file_has_its_own_answer() {
+        let links = links(
+            json!({"code": 0, "msg": "Success.", "batchCode": 2, "downloads": [
+            {"fileId": "FqGone", "code": "13000309", "msg": "resource does not exist"},
+            {"fileId": "Fq2Plan", "fileName": "translated.pdf", "code": "0", "msg": "success",
+             "url": "https://obs.data.example.test/9b1c4f7e2d?X-Amz-Signature=3f0c"}]}),
+        )
+        .unwrap();
+        let plan = links[&ItemId::from("Fq2Plan")].as_ref().unwrap();
+        assert_eq!(plan.urls[0].host(), "obs.data.example.test");
+        assert_eq!(plan.valid_for, Duration::from_secs(600));
+        let gone = links[&ItemId::from("FqGone")].as_ref().unwrap_err();
+        assert_eq!(gone.kind, ErrorKind::NotFound);
+        assert_eq!(gone.message, "code 13000309: resource does not exist");
+    }
+
+    #[test]
+    fn addresses_are_passed_through_byte_for_byte() {
+        let url = "https://h/k%2Fx?response-content-disposition=a%3Bf%3D%25E5%2520&X-Amz-Expires=1";
+        let answer = json!({"data": {"downloads": {"fileId": 7, "code": 0, "url": url}}});
+        let links = links(answer).unwrap();
+        let link = links[&ItemId::from("7")].as_ref().unwrap();
+        assert_eq!(link.urls[0].expose(), url);
+    }
+
+    #[test]
+    fn a_file_without_a_usable_address_is_broken() {
+        assert_eq!(
+            error(json!({"fileId": "a", "code": "0"})).kind,
+            ErrorKind::Broken
+        );
+        let odd = json!({"fileId": "a", "code": "0", "url": "ftp://s3cret"});
+        assert_eq!(error(odd.clone()).kind, ErrorKind::Broken);
+        assert!(!format!("{:?}", error(odd)).contains("s3cret"));
+    }
+
+    #[test]
+    fn codes_of_files_follow_the_table() {
+        let folder = json!({"fileId": "a", "code": "13000406"});
+        assert_eq!(error(folder).kind, ErrorKind::Invalid);
+        let busy = json!({"fileId": "a", "code": 13000408});
+        assert_eq!(error(busy).kind, ErrorKind::Unavailable);
+        let odd = json!({"fileId": "a", "code": "OOPS", "msg": "at https://h/?sig=s3cret"});
+        let odd = error(odd);
+        assert_eq!(
+            (odd.kind, odd.message.as_str()),
+            (ErrorKind::Broken, "code OOPS: at (address)")
+        );
+    }
+
+    #[test]
+    fn an_answer_without_downloads_is_broken() {
+        assert!(links(json!({"code": 0})).is_err());
+        assert!(links(json!({"downloads": null})).unwrap().is_empty());
+    }
+}
