@@ -1,0 +1,574 @@
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
+    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+use linkfs_core::{Entry, Error, HandleId, NodeId, Opened, ReadBytes, Result, Volume};
+use linkfs_provider::{ByteCount, Offset};
+use tokio::runtime::Handle;
+
+use crate::answer::answer;
+use crate::attributes::{Owner, file_attributes, file_type};
+use crate::errno::errno;
+
+/// Requests that the kernel may have under way in the background, its read-ahead above all; its own
+/// default of 12 starves parallel readers.
+const MAX_BACKGROUND: u16 = 64;
+const CONGESTION_THRESHOLD: u16 = 48;
+/// What `df` shows for a drive without a limit.
+const UNLIMITED: ByteCount = ByteCount(1 << 50);
+/// The unit of `df`'s figures.
+const BLOCK: u32 = 4096;
+/// A node number is never used for something else, so there is one generation.
+const GENERATION: Generation = Generation(0);
+
+/// The file system as fuser calls it.
+#[derive(Debug)]
+pub(crate) struct Adapter {
+    volume: Arc<Volume>,
+    runtime: Handle,
+    owner: Owner,
+}
+
+impl Adapter {
+    pub(crate) fn new(volume: Arc<Volume>, runtime: Handle) -> Adapter {
+        Adapter {
+            volume,
+            runtime,
+            owner: Owner::of_this_process(),
+        }
+    }
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        for capability in [
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_MAX_PAGES,
+            // Forced, not "auto": every listing carries the attributes, and "auto" would ask for each again.
+            InitFlags::FUSE_DO_READDIRPLUS,
+        ] {
+            if config.add_capabilities(capability).is_err() {
+                tracing::info!(?capability, "the kernel lacks a capability");
+            }
+        }
+        // Each of these answers with the nearest value that it would take, and that is fine too.
+        let _previous = config.set_max_background(MAX_BACKGROUND);
+        let _previous = config.set_congestion_threshold(CONGESTION_THRESHOLD);
+        if let Err(largest) = config.set_max_readahead(u32::MAX) {
+            let _previous = config.set_max_readahead(largest);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let parent = NodeId(parent.0);
+        let (volume, owner) = (self.volume.clone(), self.owner);
+        // Names on a drive are text; no other can be there.
+        let Some(name) = name.to_str().map(str::to_owned) else {
+            return reply.error(Errno::ENOENT);
+        };
+        let looked_up = async move {
+            let found = volume.lookup(parent, &name).await;
+            let miss_valid_for = match found {
+                Err(Error::NotFound) => volume.misses_valid_for(parent),
+                _ => Duration::ZERO,
+            };
+            Ok((found, miss_valid_for))
+        };
+        answer(&self.runtime, looked_up, move |result| match result {
+            Ok((Ok(found), _)) => {
+                reply.entry(
+                    &found.valid_for,
+                    &file_attributes(&found, owner),
+                    GENERATION,
+                );
+            }
+            Ok((Err(Error::NotFound), valid_for)) if !valid_for.is_zero() => {
+                reply.entry(&valid_for, &nothing(), GENERATION);
+            }
+            Ok((Err(error), _)) | Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        let (volume, owner) = (self.volume.clone(), self.owner);
+        let attributes = async move { volume.attributes(NodeId(ino.0)).await };
+        answer(&self.runtime, attributes, move |result| match result {
+            Ok(found) => reply.attr(&found.valid_for, &file_attributes(&found, owner)),
+            Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        if flags.acc_mode() != OpenAccMode::O_RDONLY {
+            return reply.error(Errno::EROFS);
+        }
+        reply_open(self.volume.open(NodeId(ino.0)), reply);
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let volume = self.volume.clone();
+        let length = ByteCount(size.into());
+        let bytes = async move { volume.read(HandleId(fh.0), Offset(offset), length).await };
+        answer(&self.runtime, bytes, move |result| match result {
+            Ok(bytes) => reply_bytes(&bytes, reply),
+            Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn flush(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn fsync(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.volume.close(HandleId(fh.0));
+        reply.ok();
+    }
+
+    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let volume = self.volume.clone();
+        let opened = async move { volume.open_folder(NodeId(ino.0)).await };
+        answer(&self.runtime, opened, move |result| {
+            reply_open(result, reply)
+        });
+    }
+
+    fn readdir(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        self.read_folder(fh, offset, move |parent, result| match result {
+            Ok(entries) => {
+                for (position, entry) in numbered(offset, ino, parent, &entries) {
+                    let (node, kind, name) = entry.plain();
+                    if reply.add(INodeNo(node.0), position, kind, name) {
+                        break;
+                    }
+                }
+                reply.ok();
+            }
+            Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn readdirplus(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let owner = self.owner;
+        self.read_folder(fh, offset, move |parent, result| match result {
+            Ok(entries) => {
+                for (position, entry) in numbered(offset, ino, parent, &entries) {
+                    let (node, _, name) = entry.plain();
+                    let (valid_for, attributes) = match entry {
+                        Line::Dots(..) => (Duration::ZERO, nothing()),
+                        Line::Entry(entry) => {
+                            let attributes = &entry.attributes;
+                            (attributes.valid_for, file_attributes(attributes, owner))
+                        }
+                    };
+                    if reply.add(
+                        INodeNo(node.0),
+                        position,
+                        name,
+                        &valid_for,
+                        &attributes,
+                        GENERATION,
+                    ) {
+                        break;
+                    }
+                }
+                reply.ok();
+            }
+            Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn releasedir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.volume.close(HandleId(fh.0));
+        reply.ok();
+    }
+
+    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        let _context = self.runtime.enter();
+        let usage = self.volume.usage();
+        let total = usage.total.unwrap_or(usage.used + UNLIMITED);
+        let blocks = total.0.div_ceil(BLOCK.into());
+        let free = blocks.saturating_sub(usage.used.0.div_ceil(BLOCK.into()));
+        // There is no count of files, which `df -i` shows as a dash.
+        reply.statfs(blocks, free, free, 0, 0, BLOCK, 255, BLOCK);
+    }
+
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let value = match name.to_str() {
+            Some(name) => self.volume.attribute(NodeId(ino.0), name),
+            None => Err(Error::NoAttribute),
+        };
+        match value {
+            Ok(value) if size == 0 => reply.size(value.len() as u32),
+            Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
+            Ok(value) => reply.data(value.as_bytes()),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    /// Ours are never listed: a tool that copies attributes must not copy a share.
+    fn listxattr(&self, _req: &Request, _ino: INodeNo, size: u32, reply: ReplyXattr) {
+        if size == 0 {
+            reply.size(0);
+        } else {
+            reply.data(&[]);
+        }
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        name: &OsStr,
+        _value: &[u8],
+        _flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.attribute_refusal(name));
+    }
+
+    fn removexattr(&self, _req: &Request, _ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.attribute_refusal(name));
+    }
+
+    fn setattr(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _mode: Option<u32>,
+        _uid: Option<u32>,
+        _gid: Option<u32>,
+        _size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn mknod(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn mkdir(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn unlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rmdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn symlink(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _target: &Path,
+        reply: ReplyEntry,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _new_parent: INodeNo,
+        _new_name: &OsStr,
+        _flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn link(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _new_parent: INodeNo,
+        _new_name: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn create(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _offset: u64,
+        _data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _offset: u64,
+        _length: u64,
+        _mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    /// `lsattr` and its like: there are no such flags.
+    fn ioctl(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _flags: IoctlFlags,
+        _cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    /// Files have no holes; after this answer the kernel seeks by itself.
+    fn lseek(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _offset: i64,
+        _whence: i32,
+        reply: ReplyLseek,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+}
+
+impl Adapter {
+    /// Entries of an open folder from the kernel's `offset` on, and the folder above it.
+    fn read_folder(
+        &self,
+        fh: FileHandle,
+        offset: u64,
+        reply: impl FnOnce(NodeId, Result<Vec<Entry>>) + Send + 'static,
+    ) {
+        let volume = self.volume.clone();
+        let parent = volume.parent_of(HandleId(fh.0));
+        let start = offset.saturating_sub(DOTS.len() as u64) as usize;
+        let entries = async move { volume.read_folder(HandleId(fh.0), start).await };
+        answer(&self.runtime, entries, move |result| match parent {
+            Ok(parent) => reply(parent, result),
+            Err(error) => reply(NodeId::ROOT, Err(error)),
+        });
+    }
+
+    fn attribute_refusal(&self, name: &OsStr) -> Errno {
+        let name = name.to_string_lossy();
+        errno(&self.volume.refuse_attribute_change(&name))
+    }
+}
+
+/// The entries that every folder has, before its own.
+const DOTS: [&str; 2] = [".", ".."];
+
+/// One line of a folder as the kernel reads it.
+enum Line<'a> {
+    Dots(NodeId, &'static str),
+    Entry(&'a Entry),
+}
+
+impl Line<'_> {
+    fn plain(&self) -> (NodeId, fuser::FileType, &str) {
+        match self {
+            Line::Dots(node, name) => (*node, fuser::FileType::Directory, name),
+            Line::Entry(entry) => (
+                entry.attributes.id,
+                file_type(entry.attributes.kind),
+                &entry.name,
+            ),
+        }
+    }
+}
+
+/// The lines from `offset` on, each with the offset of the line behind it.
+fn numbered(
+    offset: u64,
+    folder: INodeNo,
+    parent: NodeId,
+    entries: &[Entry],
+) -> impl Iterator<Item = (u64, Line<'_>)> {
+    let dots = [NodeId(folder.0), parent].into_iter().zip(DOTS);
+    let dots = dots.map(|(node, name)| Line::Dots(node, name));
+    let lines = dots
+        .skip(offset as usize)
+        .chain(entries.iter().map(Line::Entry));
+    lines.zip(offset + 1..).map(|(line, next)| (next, line))
+}
+
+fn reply_open(result: Result<Opened>, reply: ReplyOpen) {
+    match result {
+        Ok(opened) => {
+            let mut flags = FopenFlags::empty();
+            flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_pages);
+            flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.bypass_pages);
+            reply.opened(FileHandle(opened.handle.0), flags);
+        }
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+/// One piece goes out of its block as it is; several are put together in a buffer that each thread keeps,
+/// because fresh memory costs more than the copy.
+fn reply_bytes(bytes: &ReadBytes, reply: ReplyData) {
+    thread_local! {
+        static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    let mut pieces = bytes.pieces();
+    match (pieces.next(), pieces.next()) {
+        (None, _) => reply.data(&[]),
+        (Some(only), None) => reply.data(only),
+        _ => GATHERED.with_borrow_mut(|gathered| {
+            gathered.clear();
+            bytes
+                .pieces()
+                .for_each(|piece| gathered.extend_from_slice(piece));
+            reply.data(gathered);
+        }),
+    }
+}
+
+/// Attributes of no node: number 0 says that the name does not exist.
+fn nothing() -> fuser::FileAttr {
+    fuser::FileAttr {
+        ino: INodeNo(0),
+        size: 0,
+        blocks: 0,
+        atime: SystemTime::UNIX_EPOCH,
+        mtime: SystemTime::UNIX_EPOCH,
+        ctime: SystemTime::UNIX_EPOCH,
+        crtime: SystemTime::UNIX_EPOCH,
+        kind: fuser::FileType::RegularFile,
+        perm: 0,
+        nlink: 0,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        blksize: BLOCK,
+        flags: 0,
+    }
+}
