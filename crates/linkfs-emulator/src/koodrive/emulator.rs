@@ -1,0 +1,311 @@
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use axum::Router;
+use tokio::runtime::Runtime;
+
+use super::api;
+use super::auth::Accounts;
+use super::drive::{Drive, Shared, Space};
+use super::knobs::Knobs;
+use crate::connection::{BreakableListener, Connection};
+use crate::control::{self, Controlled};
+use crate::object_store::ObjectStore;
+use crate::signed_url::SigningKey;
+use crate::{Clock, Cloud, Counters, Faults, LinkPolicy, Pacing, Setting, Tree};
+
+/// How to start an emulated KooDrive.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub tree: Tree,
+    pub knobs: Knobs,
+    pub links: LinkPolicy,
+    pub credentials: Credentials,
+    /// The space's `containerId`.
+    pub space: String,
+    /// Makes the space a team's, listed under this id.
+    pub group: Option<String>,
+    pub api_address: SocketAddr,
+    pub data_address: SocketAddr,
+    pub control_address: SocketAddr,
+    /// Threads that serve; the emulator has its own, so that a busy test cannot starve it.
+    pub threads: usize,
+}
+
+/// Everything secret. The defaults are obviously fake; tests may put marks into them to look for.
+#[derive(Clone)]
+pub struct Credentials {
+    /// A token that is valid from the start.
+    pub token: String,
+    pub session_id: String,
+    /// What the browser sign-in would bring back.
+    pub auth_code: String,
+    pub user_id: String,
+    pub carrier: String,
+    pub account: String,
+    pub password: String,
+    pub captcha: String,
+    pub app_id: String,
+    pub app_secret: String,
+    /// Goes into every link, as the name of the key it was signed with.
+    pub access_key: String,
+    /// Signs the links.
+    pub signing_secret: String,
+}
+
+/// A running KooDrive with its object store. Dropping it closes every connection.
+pub struct Emulator {
+    drive: Drive,
+    api_address: SocketAddr,
+    data_address: SocketAddr,
+    control_address: SocketAddr,
+    /// Taken when the emulator stops.
+    runtime: Option<Runtime>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            tree: Tree::new(),
+            knobs: Knobs::default(),
+            links: LinkPolicy::default(),
+            credentials: Credentials::default(),
+            space: "IAACq0f3b6d1c9e4a72".into(),
+            group: None,
+            api_address: any_port,
+            data_address: any_port,
+            control_address: any_port,
+            threads: 2,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults with this content.
+    pub fn with_tree(tree: Tree) -> Self {
+        Self {
+            tree,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self {
+            token: "fake-token-10f88aa1".into(),
+            session_id: "fake-session-1".into(),
+            auth_code: "fake-code".into(),
+            user_id: "u-7f21".into(),
+            carrier: "carrier-a".into(),
+            account: "lin".into(),
+            password: "fake-password".into(),
+            captcha: "fake-captcha".into(),
+            app_id: "fake-app".into(),
+            app_secret: "fake-app-secret".into(),
+            access_key: "AKFAKE".into(),
+            signing_secret: "fake-signing-secret".into(),
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Credentials(user {}, ..)", self.user_id)
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "koodrive::Emulator({})", self.api_address)
+    }
+}
+
+impl Emulator {
+    /// Starts the drive's ports and serves until [`Emulator::stop`] or drop.
+    ///
+    /// # Errors
+    /// When an address cannot be bound.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        Self::start_blocking(options)
+    }
+
+    /// As [`Emulator::start`], for callers without a runtime. It blocks for no longer than it
+    /// takes to bind three ports.
+    ///
+    /// # Errors
+    /// When an address cannot be bound.
+    pub fn start_blocking(options: Options) -> io::Result<Self> {
+        let api = TcpListener::bind(options.api_address)?;
+        let data = TcpListener::bind(options.data_address)?;
+        let control = TcpListener::bind(options.control_address)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads.max(1))
+            .thread_name("koodrive-emulator")
+            .enable_all()
+            .build()?;
+        let data_address = data.local_addr()?;
+        let drive = build(options, data_address);
+        let emulator = Self {
+            api_address: api.local_addr()?,
+            data_address,
+            control_address: control.local_addr()?,
+            drive: drive.clone(),
+            runtime: Some(runtime),
+        };
+        emulator.serve(data, drive.store.router())?;
+        emulator.serve(control, control::router(controlled(&drive)))?;
+        emulator.serve(api, api::router(drive))?;
+        Ok(emulator)
+    }
+
+    /// Closes the ports and every connection, at once.
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    /// The API's address, `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.api_address)
+    }
+
+    /// The object store's address.
+    pub fn data_endpoint(&self) -> String {
+        format!("http://{}", self.data_address)
+    }
+
+    /// The control port's address; see [`crate::control`].
+    pub fn control_endpoint(&self) -> String {
+        format!("http://{}", self.control_address)
+    }
+
+    /// The space's `containerId`.
+    pub fn space(&self) -> &str {
+        &self.drive.space.container
+    }
+
+    /// The token that is valid from the start.
+    pub fn token(&self) -> &str {
+        &self.credentials().token
+    }
+
+    pub fn credentials(&self) -> &Credentials {
+        &self.drive.accounts.credentials
+    }
+
+    pub fn tree(&self) -> &Tree {
+        &self.drive.cloud.tree
+    }
+
+    pub fn faults(&self) -> &Faults {
+        &self.drive.cloud.faults
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.drive.cloud.counters
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.drive.cloud.clock
+    }
+
+    pub fn pacing(&self) -> &Setting<Pacing> {
+        &self.drive.cloud.pacing
+    }
+
+    pub fn links(&self) -> &Setting<LinkPolicy> {
+        &self.drive.cloud.links
+    }
+
+    pub fn knobs(&self) -> &Setting<Knobs> {
+        &self.drive.knobs
+    }
+
+    /// The object store refuses all links signed so far.
+    pub fn revoke_links(&self) {
+        self.drive.cloud.revoke_links();
+    }
+
+    /// All tokens end, as if their time were over; refreshing works if the knobs let it.
+    pub fn expire_tokens(&self) {
+        self.drive.accounts.expire_all();
+    }
+
+    /// All tokens end for good; refreshing fails, signing in again works.
+    pub fn revoke_tokens(&self) {
+        self.drive.accounts.revoke_all();
+    }
+
+    /// The keys of a linkfs drive that uses this emulator with its ready token.
+    pub fn mount_config(&self) -> serde_json::Value {
+        let mut config = serde_json::json!({
+            "plugin": "koodrive",
+            "endpoint": self.endpoint(),
+            "space": self.space(),
+            "token": self.token(),
+            "allow_private_hosts": true,
+        });
+        if let Some(group) = &self.drive.space.group {
+            config["group"] = group.as_str().into();
+            config["team_type"] = "2".into();
+        }
+        config
+    }
+
+    fn serve(&self, listener: TcpListener, router: Router) -> io::Result<()> {
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("the runtime is there until the end");
+        let _guard = runtime.enter();
+        let listener = BreakableListener::new(listener)?;
+        let service = router.into_make_service_with_connect_info::<Connection>();
+        // The runtime owns the task and everything it spawns, and ends them with itself.
+        runtime.spawn(async move { axum::serve(listener, service).await });
+        Ok(())
+    }
+
+    fn shut_down(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting is not allowed where a test drops the emulator inside its own runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn build(options: Options, data_address: SocketAddr) -> Drive {
+    let mut cloud = Cloud::default();
+    cloud.tree = options.tree;
+    cloud.links.set(options.links);
+    let key = SigningKey {
+        access_key: options.credentials.access_key.clone(),
+        secret: options.credentials.signing_secret.clone(),
+    };
+    Drive::new(Shared {
+        store: ObjectStore::new(cloud.clone(), key, data_address.to_string()),
+        knobs: Setting::new(options.knobs),
+        accounts: Accounts::new(options.credentials, cloud.clock.now()),
+        space: Space {
+            container: options.space,
+            group: options.group,
+        },
+        cloud,
+    })
+}
+
+fn controlled(drive: &Drive) -> Controlled {
+    let (knobs, accounts) = (drive.clone(), drive.clone());
+    Controlled {
+        cloud: drive.cloud.clone(),
+        merge_knobs: Box::new(move |changes| knobs.knobs.merge(changes)),
+        expire_tokens: Box::new(move || accounts.accounts.expire_all()),
+    }
+}

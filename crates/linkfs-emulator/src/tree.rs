@@ -1,0 +1,420 @@
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::digest::sha256_hex;
+use crate::mime::mime_of;
+use crate::{Content, revised_seed};
+
+/// The id of the top folder of every tree.
+pub const ROOT_ID: &str = "FroOt0";
+
+/// One file or folder as the drive keeps it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub id: String,
+    /// The folder it is in; the root has none.
+    pub parent: Option<String>,
+    pub name: String,
+    /// `None` is a folder.
+    pub content: Option<Content>,
+    pub created: Timestamp,
+    pub modified: Timestamp,
+    pub mime: String,
+    /// The drive's own type code; `None` is derived from the name.
+    pub type_code: Option<u32>,
+    /// Counts the contents a file has had, from 1.
+    pub revision: u64,
+    /// In the recycle bin.
+    pub recycled: bool,
+    /// Overrides the size in listings; the bytes stay what they are.
+    pub listed_size: Option<u64>,
+    /// Order of creation within the tree; breaks ties of `created`.
+    pub serial: u64,
+}
+
+impl Node {
+    pub fn is_folder(&self) -> bool {
+        self.content.is_none()
+    }
+
+    /// Bytes of the content; 0 for folders.
+    pub fn size(&self) -> u64 {
+        self.content.as_ref().map_or(0, Content::size)
+    }
+
+    fn place(&self) -> Place {
+        (self.created, self.serial)
+    }
+}
+
+/// Where a node stands in its folder: creation time, then order of creation.
+pub(crate) type Place = (Timestamp, u64);
+
+/// What a node to add looks like; the fields left at their defaults are filled in.
+#[derive(Clone, Debug, Default)]
+pub struct NewNode {
+    pub parent: String,
+    pub name: String,
+    /// `None` makes a folder.
+    pub content: Option<Content>,
+    pub id: Option<String>,
+    pub created: Option<Timestamp>,
+    pub modified: Option<Timestamp>,
+    pub type_code: Option<u32>,
+}
+
+/// The files and folders of one drive. Clones share one tree; it may change while it is served.
+#[derive(Clone, Debug)]
+pub struct Tree(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: HashMap<String, Arc<Node>>,
+    /// Children by folder, sorted by place. New nodes nearly always go to the end.
+    children: HashMap<String, Vec<(Place, String)>>,
+    next_serial: u64,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tree {
+    /// An empty drive: the root folder alone.
+    pub fn new() -> Self {
+        let tree = Self(Arc::default());
+        let root = NewNode {
+            id: Some(ROOT_ID.into()),
+            name: "My space".into(),
+            ..NewNode::default()
+        };
+        tree.add(root);
+        tree
+    }
+
+    /// Adds a node with any properties, odd ones included, and gives its id.
+    ///
+    /// Names are not checked and may repeat within a folder, as they may on a real drive.
+    pub fn add(&self, new: NewNode) -> String {
+        let mut state = self.state();
+        let serial = state.next_serial;
+        state.next_serial += 1;
+        let id = new
+            .id
+            .unwrap_or_else(|| new_id(&new.parent, &new.name, serial));
+        let created = new.created.unwrap_or_else(now);
+        let mime = match new.content {
+            None => "application/vnd.huawei-apps.folder",
+            Some(_) => mime_of(&new.name),
+        };
+        state.insert(Node {
+            id: id.clone(),
+            parent: (id != ROOT_ID).then_some(new.parent),
+            mime: mime.into(),
+            name: new.name,
+            content: new.content,
+            created,
+            modified: new.modified.unwrap_or(created),
+            type_code: new.type_code,
+            revision: 1,
+            recycled: false,
+            listed_size: None,
+            serial,
+        });
+        id
+    }
+
+    /// Adds a folder and gives its id.
+    pub fn add_folder(&self, parent: &str, name: &str) -> String {
+        self.add(NewNode {
+            parent: parent.into(),
+            name: name.into(),
+            ..NewNode::default()
+        })
+    }
+
+    /// Adds a file and gives its id.
+    pub fn add_file(&self, parent: &str, name: &str, content: impl Into<Content>) -> String {
+        self.add(NewNode {
+            parent: parent.into(),
+            name: name.into(),
+            content: Some(content.into()),
+            ..NewNode::default()
+        })
+    }
+
+    /// Adds a file of generated content and gives its id; see [`crate::generated_bytes`].
+    pub fn add_generated(&self, parent: &str, name: &str, seed: u64, size: u64) -> String {
+        self.add_file(parent, name, Content::Generated { seed, size })
+    }
+
+    /// Gives a file new bytes: a new revision, entity tag and modification time, the same id.
+    pub fn replace_content(&self, id: &str, content: impl Into<Content>) -> bool {
+        let content = content.into();
+        self.edit(id, |node| replace(node, content))
+    }
+
+    /// Gives a file new generated bytes of `size`, other than those of every earlier revision.
+    pub fn replace_generated(&self, id: &str, size: u64) -> bool {
+        self.edit(id, |node| {
+            let seed = match node.content {
+                Some(Content::Generated { seed, .. }) => seed,
+                _ => node.serial,
+            };
+            let seed = revised_seed(seed, node.revision + 1);
+            replace(node, Content::Generated { seed, size });
+        })
+    }
+
+    pub fn rename(&self, id: &str, name: &str) -> bool {
+        self.edit(id, |node| {
+            node.name = name.into();
+            node.modified = later_than(node.modified);
+        })
+    }
+
+    pub fn move_to(&self, id: &str, parent: &str) -> bool {
+        self.edit(id, |node| node.parent = Some(parent.into()))
+    }
+
+    /// Moves a file or folder to the recycle bin.
+    pub fn remove(&self, id: &str) -> bool {
+        self.edit(id, |node| node.recycled = true)
+    }
+
+    /// Takes a file or folder out of the recycle bin.
+    pub fn restore(&self, id: &str) -> bool {
+        self.edit(id, |node| node.recycled = false)
+    }
+
+    /// Deletes a file or folder for good, with all it holds.
+    pub fn purge(&self, id: &str) -> bool {
+        let mut state = self.state();
+        let mut doomed = vec![id.to_owned()];
+        let mut is_known = false;
+        while let Some(id) = doomed.pop() {
+            doomed.extend(
+                state
+                    .children
+                    .remove(&id)
+                    .into_iter()
+                    .flatten()
+                    .map(|(_, id)| id),
+            );
+            is_known |= state.take(&id).is_some();
+        }
+        is_known
+    }
+
+    /// Changes anything about a node; false when there is no such node. The id stays.
+    pub fn edit(&self, id: &str, change: impl FnOnce(&mut Node)) -> bool {
+        let mut state = self.state();
+        let Some(node) = state.take(id) else {
+            return false;
+        };
+        let mut node = Arc::unwrap_or_clone(node);
+        change(&mut node);
+        node.id = id.into();
+        state.insert(node);
+        true
+    }
+
+    pub fn node(&self, id: &str) -> Option<Arc<Node>> {
+        self.state().nodes.get(id).cloned()
+    }
+
+    /// The children of a folder in the order of their creation, recycled ones included.
+    pub fn children(&self, folder: &str) -> Vec<Arc<Node>> {
+        self.children_after(folder, None, usize::MAX, |_| true)
+    }
+
+    /// Up to `limit` children that `wanted` accepts and that stand after `place`.
+    pub(crate) fn children_after(
+        &self,
+        folder: &str,
+        place: Option<Place>,
+        limit: usize,
+        wanted: impl Fn(&Node) -> bool,
+    ) -> Vec<Arc<Node>> {
+        let state = self.state();
+        let Some(children) = state.children.get(folder) else {
+            return Vec::new();
+        };
+        let start = place.map_or(0, |place| {
+            children.partition_point(|child| child.0 <= place)
+        });
+        let nodes = children[start..].iter().map(|(_, id)| &state.nodes[id]);
+        nodes
+            .filter(|node| wanted(node))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// Every node of the tree but the root, in the order of creation.
+    pub fn all(&self) -> Vec<Arc<Node>> {
+        let mut nodes: Vec<_> = self.state().nodes.values().cloned().collect();
+        nodes.retain(|node| node.parent.is_some());
+        nodes.sort_by_key(|node| node.serial);
+        nodes
+    }
+
+    /// The nodes from the one below the root down to `id`; empty for the root and the unknown.
+    pub fn ancestry(&self, id: &str) -> Vec<Arc<Node>> {
+        let state = self.state();
+        let mut line = Vec::new();
+        let mut next = state.nodes.get(id);
+        while let Some(node) = next {
+            if let Some(parent) = &node.parent {
+                line.push(node.clone());
+                next = state.nodes.get(parent);
+            } else {
+                break;
+            }
+        }
+        line.reverse();
+        line
+    }
+
+    /// The id of what `path` names; of duplicates the oldest. `/` and the empty path are the root.
+    pub fn id_at(&self, path: &str) -> Option<String> {
+        let state = self.state();
+        let mut id = ROOT_ID;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            let mut children = state
+                .children
+                .get(id)?
+                .iter()
+                .map(|(_, id)| &state.nodes[id]);
+            id = &children
+                .find(|node| node.name == name && !node.recycled)?
+                .id;
+        }
+        Some(id.to_owned())
+    }
+
+    /// Up to `length` true bytes of a file from `offset`, for tests to compare with.
+    ///
+    /// # Errors
+    /// When `id` is no file, or its file on disk cannot be read.
+    pub fn read(&self, id: &str, offset: u64, length: usize) -> io::Result<Bytes> {
+        let node = self.node(id).ok_or(io::ErrorKind::NotFound)?;
+        let content = node.content.as_ref().ok_or(io::ErrorKind::IsADirectory)?;
+        let left = content.size().saturating_sub(offset);
+        let length = length.min(usize::try_from(left).unwrap_or(usize::MAX));
+        content.read(offset, length)
+    }
+
+    /// Bytes of all files.
+    pub fn total_size(&self) -> u64 {
+        self.state().nodes.values().map(|node| node.size()).sum()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("tree lock")
+    }
+}
+
+impl State {
+    fn insert(&mut self, node: Node) {
+        if let Some(parent) = &node.parent {
+            let siblings = self.children.entry(parent.clone()).or_default();
+            let at = siblings.partition_point(|sibling| sibling.0 < node.place());
+            siblings.insert(at, (node.place(), node.id.clone()));
+        }
+        self.nodes.insert(node.id.clone(), Arc::new(node));
+    }
+
+    fn take(&mut self, id: &str) -> Option<Arc<Node>> {
+        let node = self.nodes.remove(id)?;
+        let siblings = node
+            .parent
+            .as_ref()
+            .and_then(|parent| self.children.get_mut(parent));
+        if let Some(siblings) = siblings {
+            let at = siblings.partition_point(|sibling| sibling.0 < node.place());
+            siblings.remove(at);
+        }
+        Some(node)
+    }
+}
+
+fn replace(node: &mut Node, content: Content) {
+    node.content = Some(content);
+    node.revision += 1;
+    node.modified = later_than(node.modified);
+}
+
+/// Now, but always after `before`: a change must show even twice within a millisecond.
+fn later_than(before: Timestamp) -> Timestamp {
+    now().max(before + std::time::Duration::from_millis(1))
+}
+
+/// Drives keep milliseconds; finer times would make equal JSON from unequal nodes.
+fn now() -> Timestamp {
+    let now = Timestamp::now().as_millisecond();
+    Timestamp::from_millisecond(now).expect("now is a timestamp")
+}
+
+fn new_id(parent: &str, name: &str, serial: u64) -> String {
+    let hash = sha256_hex(format!("{parent}\n{name}\n{serial}").as_bytes());
+    format!("F{}", &hash[..18])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_keeps_its_id_and_changes_all_else() {
+        let tree = Tree::new();
+        let id = tree.add_generated(ROOT_ID, "a.bin", 5, 100);
+        let before = tree.node(&id).unwrap();
+        let old = tree.read(&id, 0, 8).unwrap();
+        assert!(tree.replace_generated(&id, 100));
+        let after = tree.node(&id).unwrap();
+        assert_eq!(after.revision, before.revision + 1);
+        assert!(after.modified > before.modified);
+        assert_ne!(tree.read(&id, 0, 8).unwrap(), old);
+    }
+
+    #[test]
+    fn children_stand_in_the_order_of_creation() {
+        let tree = Tree::new();
+        let created = |text: &str| Some(text.parse().unwrap());
+        for (name, at) in [("b", "2026-01-02T00:00:00Z"), ("a", "2026-01-01T00:00:00Z")] {
+            tree.add(NewNode {
+                parent: ROOT_ID.into(),
+                name: name.into(),
+                created: created(at),
+                ..NewNode::default()
+            });
+        }
+        let names: Vec<_> = tree
+            .children(ROOT_ID)
+            .iter()
+            .map(|n| n.name.clone())
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_removed_file_is_in_the_bin_and_a_purged_one_nowhere() {
+        let tree = Tree::new();
+        let folder = tree.add_folder(ROOT_ID, "d");
+        let file = tree.add_file(&folder, "f", "x");
+        assert_eq!(tree.id_at("/d/f"), Some(file.clone()));
+        assert!(tree.remove(&file));
+        assert_eq!(tree.id_at("/d/f"), None);
+        assert!(tree.node(&file).unwrap().recycled);
+        assert!(tree.purge(&folder));
+        assert!(tree.node(&file).is_none());
+        assert!(!tree.remove(&file));
+    }
+}
