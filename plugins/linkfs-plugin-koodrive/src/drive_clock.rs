@@ -7,17 +7,17 @@ use std::time::{Duration, SystemTime};
 /// behind the drive's, never ahead of it.
 #[derive(Debug, Default)]
 pub(crate) struct DriveClock {
-    ahead_ms: AtomicI64,
+    ahead_ns: AtomicI64,
 }
 
 impl DriveClock {
     /// Notes what the drive's clock showed at a local time.
     pub(crate) fn set(&self, drive: SystemTime, local: SystemTime) {
         let ahead = match drive.duration_since(local) {
-            Ok(ahead) => millis(ahead),
-            Err(behind) => -millis(behind.duration()),
+            Ok(ahead) => nanos(ahead),
+            Err(behind) => -nanos(behind.duration()),
         };
-        self.ahead_ms.store(ahead, Ordering::Relaxed);
+        self.ahead_ns.store(ahead, Ordering::Relaxed);
     }
 
     /// The drive's time now.
@@ -26,8 +26,8 @@ impl DriveClock {
     }
 
     fn at(&self, local: SystemTime) -> SystemTime {
-        let ahead = self.ahead_ms.load(Ordering::Relaxed);
-        let shift = Duration::from_millis(ahead.unsigned_abs());
+        let ahead = self.ahead_ns.load(Ordering::Relaxed);
+        let shift = Duration::from_nanos(ahead.unsigned_abs());
         let corrected = if ahead < 0 {
             local.checked_sub(shift)
         } else {
@@ -37,8 +37,8 @@ impl DriveClock {
     }
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

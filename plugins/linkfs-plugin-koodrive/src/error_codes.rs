@@ -48,8 +48,13 @@ impl Said<'_> {
             )
             || matches!(drive_kit_number(code), Some(4011 | 4014..=4017));
         // A precise business code outweighs any word in the message.
-        let by_words = self.status == 400 && self.is_vague() && speaks_of_login(self.message);
-        is_login_code || by_words || (self.status == 401 && business(code).is_none())
+        // A precise code outweighs any word in the message, and the status too.
+        let is_login_status = match self.status {
+            401 => true,
+            400 => speaks_of_login(self.message),
+            _ => false,
+        };
+        is_login_code || (is_login_status && self.is_vague())
     }
 
     /// Whether the code, if any, names no precise reason.
@@ -204,6 +209,8 @@ mod tests {
     #[test]
     fn logins_are_refused_in_many_words() {
         check(401, None, "", LoginExpired);
+        check(401, Some("13000101"), "", LoginExpired);
+        check(401, Some("13000410"), "", Denied);
         check(400, None, "Authentication failed", LoginExpired);
         check(400, Some("13000101"), "access token expired", LoginExpired);
         check(400, Some("APIGW.0301"), "", LoginExpired);

@@ -32,7 +32,13 @@ mod token_store;
 mod usage;
 
 #[cfg(test)]
-mod http_tests;
+mod account_tests;
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod drive_tests;
+#[cfg(test)]
+mod test_server;
 
 use std::sync::Arc;
 
