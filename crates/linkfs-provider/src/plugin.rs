@@ -35,8 +35,8 @@ impl Settings {
     /// The configuration as the plugin's own type, which should deny unknown fields.
     ///
     /// # Errors
-    /// `Invalid`, naming the key that is wrong. Only names that serde reports are repeated, never a
-    /// value: a misplaced secret must not reach the terminal.
+    /// `Invalid`, saying what is wrong: with the key where one is missing or unknown, and never with a
+    /// value, since a misplaced secret must not reach the terminal.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         let config = serde_json::Value::Object(self.config.expose().clone());
         serde_json::from_value(config)
@@ -44,13 +44,16 @@ impl Settings {
     }
 }
 
-/// serde quotes a value of the wrong type (`invalid type: string "hunter2"`): cut it out.
+/// serde quotes a value that is wrong (`invalid type: string "hunter2", expected u32`,
+/// ``unknown variant `hunter2` ``): cut it out.
 fn without_values(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match (text.strip_prefix("invalid "), text.find(", expected ")) {
-        (Some(rest), Some(expected)) => {
-            let what = rest.split(':').next().unwrap_or("value");
-            format!("invalid {what}{}", &text[expected..])
+    let Some((what, expected)) = text.split_once(", expected ") else {
+        return text;
+    };
+    match what.split_once([':', '`']) {
+        Some((kind, _value)) if kind.starts_with("invalid ") || kind.starts_with("unknown variant") => {
+            format!("{}, expected {expected}", kind.trim_end())
         }
         _ => text,
     }
@@ -66,6 +69,13 @@ mod tests {
     struct Config {
         space: String,
         retries: Option<u32>,
+        mode: Option<Mode>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        Fast,
     }
 
     fn check(config: serde_json::Value, message: &str) {
@@ -85,12 +95,16 @@ mod tests {
     fn errors_name_the_key_and_never_a_value() {
         check(
             serde_json::json!({"space": "S", "spcae": "s3cret"}),
-            "unknown field `spcae`, expected `space` or `retries`",
+            "unknown field `spcae`, expected one of `space`, `retries`, `mode`",
         );
         check(serde_json::json!({}), "missing field `space`");
         check(
             serde_json::json!({"space": "S", "retries": "s3cret"}),
             "invalid type, expected u32",
+        );
+        check(
+            serde_json::json!({"space": "S", "mode": "s3cret"}),
+            "unknown variant, expected `fast`",
         );
     }
 }

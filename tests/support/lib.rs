@@ -1,0 +1,27 @@
+//! What the tests of the whole are written with: an emulated cloud, the built program mounting it, and
+//! the tools that people use on a mount.
+//!
+//! The program under test is the real one, run as its users run it; nothing of it is linked in here. It
+//! must have been built: `scripts/test` does that.
+
+mod mounted;
+mod program;
+mod tools;
+
+pub use mounted::{MountBuilder, Mounted};
+pub use program::{Home, linkfs_binary};
+pub use tools::{Outcome, run, shell};
+
+use linkfs_emulator::{ROOT_ID, Tree};
+
+/// A tree with one generated file at the top; its id is given back.
+pub fn tree_with_file(name: &str, seed: u64, size: u64) -> (Tree, String) {
+    let tree = Tree::new();
+    let id = tree.add_generated(ROOT_ID, name, seed, size);
+    (tree, id)
+}
+
+/// The length of `count` MiB in bytes.
+pub const fn mib(count: u64) -> u64 {
+    count << 20
+}

@@ -1,0 +1,109 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::tools::{Outcome, run};
+
+/// The program under test, beside the test's own executable.
+pub fn linkfs_binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let deps = test.parent().expect("a test lies in a folder");
+    let built = deps
+        .parent()
+        .expect("which lies in the target folder")
+        .join("linkfs");
+    assert!(
+        built.is_file(),
+        "{} is missing: run scripts/test, which builds it",
+        built.display()
+    );
+    built
+}
+
+/// A user's home with a configuration: everything the program reads and writes stays in it.
+#[derive(Debug)]
+pub struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// An empty home.
+    pub fn new() -> Home {
+        let folder = tempfile::Builder::new()
+            .prefix("linkfs-test-")
+            .tempdir()
+            .expect("a temporary folder");
+        Home { folder }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes the configuration, for its owner only.
+    pub fn configure(&self, text: &str) -> PathBuf {
+        let path = self.path().join("config.toml");
+        let mut options = fs::OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path);
+        std::io::Write::write_all(&mut file.expect("the configuration opens"), text.as_bytes())
+            .expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode is set");
+        path
+    }
+
+    /// The program in this home, ready for arguments.
+    pub fn linkfs(&self) -> Command {
+        let mut command = Command::new(linkfs_binary());
+        self.furnish(&mut command);
+        command
+    }
+
+    /// Gives a command this home's environment.
+    pub fn furnish(&self, command: &mut Command) {
+        command
+            .env("HOME", self.path())
+            .env("LINKFS_CONFIG", self.path().join("config.toml"))
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .env("XDG_RUNTIME_DIR", self.path().join("run"))
+            .env_remove("XDG_CONFIG_HOME");
+    }
+
+    /// Runs the program to its end.
+    pub fn run_linkfs(&self, arguments: &[&str]) -> Outcome {
+        let mut command = self.linkfs();
+        command.args(arguments);
+        run(&mut command)
+    }
+
+    /// What mounts in the background have logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path().join("state/linkfs/linkfs.log")).unwrap_or_default()
+    }
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Home::new()
+    }
+}
+
+/// The section of a drive, from the keys that an emulator names.
+pub(crate) fn drive_section(name: &str, keys: &Value) -> String {
+    let mut text = format!("[drives.{name}]\n");
+    for (key, value) in keys.as_object().expect("an object of keys") {
+        // Strings, numbers and booleans are written alike in JSON and TOML.
+        writeln!(text, "{key} = {value}").expect("writing to a String cannot fail");
+    }
+    text
+}

@@ -1,0 +1,91 @@
+use std::path::Path;
+use std::process::{Command, ExitStatus, Output, Stdio};
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+    command: String,
+}
+
+impl Outcome {
+    /// What it wrote to stdout, provided that it succeeded.
+    ///
+    /// # Panics
+    /// When it failed, with all it said.
+    #[track_caller]
+    pub fn success(self) -> String {
+        assert!(self.status.success(), "{} failed: {self:#?}", self.command);
+        self.stdout
+    }
+
+    /// What it wrote to stderr, provided that it failed.
+    ///
+    /// # Panics
+    /// When it succeeded.
+    #[track_caller]
+    pub fn failure(self) -> String {
+        assert!(
+            !self.status.success(),
+            "{} succeeded: {self:#?}",
+            self.command
+        );
+        self.stderr
+    }
+
+    /// Everything it wrote.
+    pub fn output(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs a command to its end, without input.
+///
+/// # Panics
+/// When it cannot be started.
+#[track_caller]
+pub fn run(command: &mut Command) -> Outcome {
+    let shown = format!("{command:?}");
+    let started = command.stdin(Stdio::null()).output();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = started.unwrap_or_else(|error| panic!("{shown}: {error}"));
+    Outcome {
+        status,
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        command: shown,
+    }
+}
+
+/// Runs a line of shell in `folder`. The line may say `$1` for `argument`. A line that takes longer than
+/// two minutes hangs, and is ended.
+///
+/// # Panics
+/// When there is no bash.
+#[track_caller]
+pub fn shell(folder: &Path, line: &str, argument: &Path) -> Outcome {
+    let mut command = Command::new("timeout");
+    command
+        .args([
+            "--kill-after=5",
+            "120",
+            "bash",
+            "-o",
+            "pipefail",
+            "-ec",
+            line,
+            "bash",
+        ])
+        .arg(argument)
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(folder);
+    run(&mut command)
+}
