@@ -96,7 +96,6 @@ impl BodyPlan {
             stream: self.file.is_some().then(|| cloud.counters.open_stream()),
             started: Instant::now(),
             sent: 0,
-            uncounted: 0,
             cloud: cloud.clone(),
             connection,
             plan: self,
@@ -119,15 +118,12 @@ struct Sending {
     connection: Connection,
     started: Instant,
     sent: u64,
-    /// Bytes handed to the connection that it has not yet asked to be followed.
-    uncounted: u64,
-    #[expect(dead_code, reason = "held for its drop")]
+    /// Held while the body is open, for its drop.
     stream: Option<OpenStream>,
 }
 
 impl Sending {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        self.count();
         self.replace_object();
         self.meet_events().await?;
         if self.sent == self.plan.length {
@@ -141,18 +137,19 @@ impl Sending {
             .content
             .read(self.plan.first + self.sent, length)?;
         self.sent += piece;
-        self.uncounted = piece;
-        // The last piece is not followed by another call.
-        self.replace_object();
+        self.account(piece);
         Ok(Some(bytes))
     }
 
-    /// Being asked for more means that the connection took what it was given.
-    fn count(&mut self) {
+    /// All that a piece changes is done before it leaves, so that whoever has read the bytes finds
+    /// them counted; the last piece is not followed by another call.
+    fn account(&mut self, piece: u64) {
         if let Some(file) = &self.plan.file {
-            self.cloud
-                .counters
-                .data_bytes(file, std::mem::take(&mut self.uncounted));
+            self.cloud.counters.data_bytes(file, piece);
+        }
+        self.replace_object();
+        if self.sent == self.plan.length {
+            self.stream = None;
         }
     }
 
@@ -203,11 +200,5 @@ impl Sending {
             let due = Duration::from_secs_f64(self.sent as f64 / rate as f64);
             sleep_until(self.started + due).await;
         }
-    }
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.count();
     }
 }

@@ -40,10 +40,13 @@ use serde_json::{Value, json};
 
 use crate::{Cloud, Content, Tree};
 
+/// Takes over the named knobs, or says why not; each drive has knobs of its own.
+pub(crate) type Merge = Box<dyn Fn(&Value) -> Result<(), String> + Send + Sync>;
+
 /// What the control port of a drive acts on.
 pub(crate) struct Controlled {
     pub(crate) cloud: Cloud,
-    pub(crate) merge_knobs: Box<dyn Fn(&Value) -> Result<(), String> + Send + Sync>,
+    pub(crate) merge_knobs: Merge,
     pub(crate) expire_tokens: Box<dyn Fn() + Send + Sync>,
 }
 

@@ -21,7 +21,8 @@ pub struct Counts {
     pub data_requests: u64,
     /// Those answered with 4xx or 5xx.
     pub data_errors: u64,
-    /// Bytes of bodies that the data connections took.
+    /// Bytes of bodies that were handed to the data connections. What a client has read is
+    /// counted; of an abandoned body a few hundred KiB more may be.
     pub data_bytes: u64,
     /// By file id.
     pub files: BTreeMap<String, FileCounts>,

@@ -11,7 +11,7 @@ use super::answer::{Answer, Failure, error_body};
 use super::call::Call;
 use super::drive::{Drive, named_files};
 use super::route::Route;
-use super::{downloads, files, listing, sessions, spaces};
+use super::{downloads, files, listing, sessions, share_tasks, share_visits, shares, spaces};
 use crate::Action;
 use crate::body::{BodyPlan, Conduct};
 use crate::clock::http_date;
@@ -135,7 +135,18 @@ fn dispatch(drive: &Drive, call: &Call, route: &Route, strikes: &[Strike]) -> An
         Route::Logout => sessions::logout(drive, call),
         Route::SessionRefresh => return sessions::refresh(drive, call),
         Route::LoginRefresh => return sessions::login_refresh(drive, call),
-        _ => Err(Failure::new(13_000_101, "not served")),
+        Route::SharedFolders => Ok(serde_json::json!({"data": []})),
+        Route::ShareVisit => share_visits::visit(drive, call),
+        Route::ShareUserInfo => share_visits::user_info(drive, call),
+        Route::ShareVerify => share_visits::verify(drive, call),
+        Route::ShareFiles => share_visits::files(drive, call),
+        Route::ShareTasks => share_tasks::start(drive, call),
+        Route::ShareTaskDetail => share_tasks::detail(drive, call),
+        Route::ShareCreate => return shares::create(drive, call),
+        Route::ShareUpdate { id } => return shares::update(drive, call, id),
+        Route::ShareList => return shares::list(drive, call),
+        Route::ShareReceived => return shares::received(drive, call),
+        Route::ShareCancel => return shares::cancel(drive, call),
     };
     files::answer(&drive.knobs.get(), outcome)
 }

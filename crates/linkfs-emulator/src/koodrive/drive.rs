@@ -6,6 +6,7 @@ use super::answer::Failure;
 use super::auth::Accounts;
 use super::call::Call;
 use super::knobs::Knobs;
+use super::share_book::ShareBook;
 use crate::object_store::ObjectStore;
 use crate::{Cloud, Node, ROOT_ID, Setting};
 
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) knobs: Setting<Knobs>,
     pub(crate) accounts: Accounts,
     pub(crate) space: Space,
+    pub(crate) shares: ShareBook,
 }
 
 /// The one space that the drive holds.

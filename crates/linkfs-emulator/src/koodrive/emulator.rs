@@ -9,6 +9,7 @@ use super::api;
 use super::auth::Accounts;
 use super::drive::{Drive, Shared, Space};
 use super::knobs::Knobs;
+use super::share_book::ShareBook;
 use crate::connection::{BreakableListener, Connection};
 use crate::control::{self, Controlled};
 use crate::object_store::ObjectStore;
@@ -238,6 +239,17 @@ impl Emulator {
         self.drive.accounts.revoke_all();
     }
 
+    /// Somebody else shares files with this user, for seven days; gives the share's address.
+    /// `extract_code` may be empty.
+    pub fn share_from_others(&self, files: &[String], extract_code: &str) -> String {
+        let now = self.drive.cloud.clock.now();
+        let mut pages = self.drive.shares.pages();
+        let share = pages.add_share(files.to_vec(), now);
+        share.is_foreign = true;
+        share.extract_code = extract_code.into();
+        share.link_url()
+    }
+
     /// The keys of a linkfs drive that uses this emulator with its ready token.
     pub fn mount_config(&self) -> serde_json::Value {
         let mut config = serde_json::json!({
@@ -297,6 +309,7 @@ fn build(options: Options, data_address: SocketAddr) -> Drive {
             container: options.space,
             group: options.group,
         },
+        shares: ShareBook::default(),
         cloud,
     })
 }

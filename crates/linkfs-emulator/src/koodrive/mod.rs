@@ -18,6 +18,10 @@ mod listing;
 mod paging;
 mod route;
 mod sessions;
+mod share_book;
+mod share_tasks;
+mod share_visits;
+mod shares;
 mod spaces;
 
 pub use emulator::{Credentials, Emulator, Options};

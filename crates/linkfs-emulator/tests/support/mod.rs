@@ -7,21 +7,21 @@ use linkfs_emulator::{ROOT_ID, Tree};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
-pub struct Drive {
-    pub emulator: Emulator,
-    pub client: Client,
-    pub file: String,
+pub(crate) struct Drive {
+    pub(crate) emulator: Emulator,
+    pub(crate) client: Client,
+    pub(crate) file: String,
 }
 
-pub const SIZE: u64 = 300_000;
-pub const SEED: u64 = 42;
+pub(crate) const SIZE: u64 = 300_000;
+pub(crate) const SEED: u64 = 42;
 
 /// A drive with one generated file, `a.bin`.
-pub async fn drive() -> Drive {
+pub(crate) async fn drive() -> Drive {
     drive_with(Options::default()).await
 }
 
-pub async fn drive_with(options: Options) -> Drive {
+pub(crate) async fn drive_with(options: Options) -> Drive {
     let tree = Tree::new();
     let file = tree.add_generated(ROOT_ID, "a.bin", SEED, SIZE);
     let options = Options { tree, ..options };
@@ -33,11 +33,11 @@ pub async fn drive_with(options: Options) -> Drive {
 }
 
 impl Drive {
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}/koodrive/ose/{path}", self.emulator.endpoint())
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Response {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Response {
         let bearer = format!("Bearer {}", self.emulator.token());
         let request = self
             .client
@@ -46,7 +46,7 @@ impl Drive {
         request.json(&body).send().await.unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let bearer = format!("Bearer {}", self.emulator.token());
         let request = self
             .client
@@ -55,23 +55,23 @@ impl Drive {
         request.send().await.unwrap().json().await.unwrap()
     }
 
-    pub async fn call(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn call(&self, path: &str, body: Value) -> Value {
         self.post(path, body).await.json().await.unwrap()
     }
 
-    pub async fn page(&self, folder: &str, size: usize, cursor: &str) -> Value {
+    pub(crate) async fn page(&self, folder: &str, size: usize, cursor: &str) -> Value {
         let body = json!({"containerId": self.emulator.space(), "parentFileId": folder,
             "pageInfo": {"pageSize": size, "pageCursor": cursor}});
         self.call("v1/files/0", body).await
     }
 
-    pub async fn download(&self, ids: &[&str]) -> Value {
+    pub(crate) async fn download(&self, ids: &[&str]) -> Value {
         let body = json!({"containerId": self.emulator.space(), "fileIds": ids});
         self.call("v1/files/download", body).await
     }
 
     /// A link to the one file.
-    pub async fn link(&self) -> String {
+    pub(crate) async fn link(&self) -> String {
         let answer = self.download(&[&self.file]).await;
         answer["downloads"][0]["url"]
             .as_str()
@@ -79,12 +79,12 @@ impl Drive {
             .to_owned()
     }
 
-    pub async fn range(&self, url: &str, range: &str) -> reqwest::Result<Response> {
+    pub(crate) async fn range(&self, url: &str, range: &str) -> reqwest::Result<Response> {
         self.client.get(url).header("Range", range).send().await
     }
 }
 
-pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+pub(crate) fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response
         .headers()
         .get(name)
@@ -92,7 +92,7 @@ pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 /// The true bytes of the generated file.
-pub fn bytes(offset: u64, length: usize) -> Vec<u8> {
+pub(crate) fn bytes(offset: u64, length: usize) -> Vec<u8> {
     let mut buffer = vec![0; length];
     linkfs_emulator::generated_bytes(SEED, offset, &mut buffer);
     buffer
