@@ -2,7 +2,7 @@
 //!
 //! Each drive is written from the drive's own specification and shares no type with the plugin
 //! that talks to it; one misreading shared by both would hide in both. What all drives share is
-//! here: the content ([`Tree`], [`Content`]), the [`object_store`] that checks signed links, a
+//! here: the content ([`Tree`], [`Content`]), the object store that checks signed links, a
 //! [`Clock`] that tests move, [`Faults`] that make any call go wrong, [`Counters`] of everything
 //! that was asked and served, and the [`control`] port that offers all of it over HTTP.
 
@@ -19,10 +19,13 @@ pub mod fixtures;
 mod folder;
 mod gate;
 pub mod koodrive;
+mod lies;
+mod link_policy;
 mod mime;
-pub mod object_store;
+mod object_store;
 mod pacing;
 mod range;
+mod refusal;
 mod setting;
 mod signed_url;
 mod tree;
@@ -32,7 +35,7 @@ pub use cloud::Cloud;
 pub use content::{Content, generated_bytes, revised_seed};
 pub use counters::{Counters, Counts, DataRequest, FileCounts};
 pub use faults::{Action, Faults, RetryAfter, Rule};
-pub use object_store::{LinkPolicy, LinkStyle};
+pub use link_policy::{LinkPolicy, LinkStyle};
 pub use pacing::Pacing;
 pub use setting::Setting;
 pub use tree::{NewNode, Node, ROOT_ID, Tree};

@@ -9,11 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use crate::body::{BodyPlan, Conduct};
@@ -23,60 +21,14 @@ use crate::counters::DataRequest;
 use crate::digest::sha256_hex;
 use crate::faults::Strike;
 use crate::gate::{header_value, pass_gate};
+use crate::lies::Lies;
 use crate::range::ByteRange;
+use crate::refusal::{Refusal, error_body, unsatisfiable};
 use crate::signed_url::{LinkTerms, Signable, SignedQuery, SigningKey};
 use crate::{Action, Cloud, Content, Node};
 
 /// Revoked links are told from forged ones this many revocations back.
 const REMEMBERED_EPOCHS: u64 = 16;
-
-/// How links are made and when they are refused. May change while the emulator runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LinkPolicy {
-    /// How long a new link says it holds.
-    pub life_s: u64,
-    /// Links end this long after they were signed, whatever they say.
-    pub dies_after_s: Option<u64>,
-    /// Where the link says how long it holds.
-    pub style: LinkStyle,
-    /// A replaced file gets a new object key, and links to the old one answer 404. Otherwise a
-    /// file keeps its key, and an old link serves the new content.
-    pub key_per_revision: bool,
-    /// The status of an expired or revoked link.
-    pub refusal_status: u16,
-}
-
-impl Default for LinkPolicy {
-    fn default() -> Self {
-        Self {
-            life_s: 3600,
-            dies_after_s: None,
-            style: LinkStyle::Amz,
-            key_per_revision: false,
-            refusal_status: 403,
-        }
-    }
-}
-
-/// The ways in which links are known to state their end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LinkStyle {
-    /// `X-Amz-Date` and `X-Amz-Expires`.
-    #[default]
-    Amz,
-    /// `x-amz-date` and `x-amz-expires`.
-    AmzLower,
-    /// `X-Obs-Date` and `X-Obs-Expires`.
-    Obs,
-    /// `x-oss-date` and `x-oss-expires`.
-    Oss,
-    /// `Expires`, a Unix time.
-    Expires,
-    /// Nowhere that a client could read.
-    Hidden,
-}
 
 /// The store of one emulated drive. Clones share it.
 #[derive(Clone, Debug)]
@@ -275,32 +227,6 @@ impl ObjectStore {
     }
 }
 
-/// An error answer in the store's XML.
-struct Refusal {
-    status: StatusCode,
-    code: &'static str,
-    message: &'static str,
-}
-
-impl Refusal {
-    fn new(status: u16, code: &'static str, message: &'static str) -> Self {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
-        Self {
-            status,
-            code,
-            message,
-        }
-    }
-
-    fn response(&self) -> Response {
-        let mut response = Response::new(Body::from(xml(self.code, self.message)));
-        *response.status_mut() = self.status;
-        let kind = header_value("application/xml");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        response
-    }
-}
-
 async fn serve(
     State(store): State<ObjectStore>,
     ConnectInfo(connection): ConnectInfo<Connection>,
@@ -405,61 +331,6 @@ impl ObjectStore {
     }
 }
 
-/// What a response says or sends that is not so.
-#[derive(Default)]
-struct Lies {
-    header_shift: i64,
-    byte_shift: i64,
-    total_by: i64,
-    etag: Option<String>,
-    short_at: Option<u64>,
-}
-
-impl Lies {
-    fn from_strikes(strikes: &[Strike]) -> Self {
-        let mut lies = Self::default();
-        for strike in strikes {
-            match &strike.action {
-                Action::WrongContentRange { shift } => lies.header_shift = *shift,
-                Action::ShiftedBytes { shift } => lies.byte_shift = *shift,
-                Action::WrongTotal { by } => lies.total_by = *by,
-                Action::WrongEtag { etag } => lies.etag = Some(etag.clone()),
-                Action::ShortBody { at } => lies.short_at = Some(*at),
-                _ => {}
-            }
-        }
-        lies
-    }
-
-    /// Shifted bytes stay inside the object, or there would be nothing to send.
-    fn first_sent(&self, first: u64, length: u64, size: u64) -> u64 {
-        first
-            .saturating_add_signed(self.byte_shift)
-            .min(size - length)
-    }
-
-    fn content_range(&self, first: u64, last: u64, size: u64) -> String {
-        let first = first.saturating_add_signed(self.header_shift);
-        let last = last.saturating_add_signed(self.header_shift);
-        format!(
-            "bytes {first}-{last}/{}",
-            size.saturating_add_signed(self.total_by)
-        )
-    }
-}
-
-fn unsatisfiable(size: u64) -> Response {
-    let refusal = Refusal::new(
-        416,
-        "InvalidRange",
-        "The requested range cannot be satisfied",
-    );
-    let mut response = refusal.response();
-    let text = header_value(&format!("bytes */{size}"));
-    response.headers_mut().insert(header::CONTENT_RANGE, text);
-    response
-}
-
 /// Whether a conditional header is absent, `*`, or names the entity tag.
 fn etag_condition_holds(headers: &HeaderMap, name: header::HeaderName, etag: &str) -> bool {
     let condition = headers.get(name).and_then(|value| value.to_str().ok());
@@ -494,21 +365,4 @@ fn etag(node: &Node) -> String {
 fn object_key(id: &str, revision: Option<u64>) -> String {
     let revision = revision.unwrap_or_default();
     sha256_hex(format!("object\n{id}\n{revision}").as_bytes())[..24].into()
-}
-
-fn xml(code: &str, message: &str) -> String {
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
-         <RequestId>01</RequestId><HostId>h</HostId></Error>"
-    )
-}
-
-fn error_body(status: StatusCode) -> (&'static str, String) {
-    let (code, message) = match status.as_u16() {
-        401 | 403 => ("AccessDenied", "Access Denied"),
-        404 => ("NoSuchKey", "The specified key does not exist"),
-        429 | 503 => ("SlowDown", "Please reduce your request rate"),
-        _ => ("InternalError", "We encountered an internal error"),
-    };
-    ("application/xml", xml(code, message))
 }
