@@ -214,16 +214,18 @@ impl Drive {
         if known.asked.is_none_or(|asked| asked.elapsed() >= max_age) {
             known.asked = Some(Instant::now());
             let drive = self.clone();
-            tokio::spawn(async move {
-                if let Ok(usage) = drive
-                    .call("ask for the usage", || drive.provider.usage())
-                    .await
-                {
-                    drive.lock_usage().usage = Some(usage);
-                }
-            });
+            tokio::spawn(async move { drive.learn_usage().await });
         }
         known.usage
+    }
+
+    /// Asks how full the drive is. A drive that does not say is shown without a limit.
+    pub(crate) async fn learn_usage(&self) {
+        self.lock_usage().asked = Some(Instant::now());
+        let answer = self.call("ask for the usage", || self.provider.usage()).await;
+        if let Ok(usage) = answer {
+            self.lock_usage().usage = Some(usage);
+        }
     }
 
     fn lock_usage(&self) -> MutexGuard<'_, KnownUsage> {

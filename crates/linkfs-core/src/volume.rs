@@ -328,6 +328,21 @@ impl Volume {
         .await
     }
 
+    /// Asks the drives how full they are, so that the first `df` knows, for at most `patience`.
+    pub async fn learn_usage(&self, patience: Duration) {
+        let drives = self.drives.clone();
+        let asking: Vec<_> = drives
+            .into_iter()
+            .map(|drive| tokio::spawn(async move { drive.learn_usage().await }))
+            .collect();
+        let all = async {
+            for asked in asking {
+                let _answered = asked.await;
+            }
+        };
+        let _in_time = tokio::time::timeout(patience, all).await;
+    }
+
     /// What `df` shows: from memory, refreshed in the background.
     pub fn usage(&self) -> VolumeUsage {
         let known: Vec<_> = self

@@ -1,0 +1,139 @@
+//! A mount from its beginning to its end: the folder is checked, the drives are asked once, then they
+//! are mounted and served until somebody unmounts them or a signal says so.
+
+use std::fs;
+use std::io::{self, ErrorKind, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use linkfs_core::{Drive, Layout, NodeId, Volume, VolumeOptions};
+use linkfs_fuse::MountOptions;
+
+use crate::daemon::Note;
+use crate::event::{Event, Events, Signals};
+use crate::unmount::{self, Detach, StillMounted};
+use crate::{background, browser, mount_table};
+
+/// How long a mount waits to know how full its drives are: `df` would like to know, nobody needs to.
+const USAGE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A folder that can be mounted on.
+#[derive(Debug)]
+pub(crate) struct MountPoint(PathBuf);
+
+impl MountPoint {
+    /// Checks the folder; a mount of ours on it whose process has died is taken away first.
+    pub(crate) fn prepare(folder: &Path) -> Result<MountPoint> {
+        let name = mount_table::name_of(folder)?;
+        if unmount::clear_dead_mount(&name)? {
+            tracing::info!(folder = %name.display(), "detached a mount whose process had died");
+        }
+        let about = fs::metadata(&name).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!("there is no such folder"),
+            _ => error.into(),
+        })?;
+        ensure!(about.is_dir(), "it is not a folder");
+        Ok(MountPoint(name))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// The tree of `drives`, each of which has listed its top: a token that is refused is found now, while
+/// somebody is there to read it.
+pub(crate) async fn open_volume(
+    drives: Vec<Arc<Drive>>,
+    options: VolumeOptions,
+) -> Result<Arc<Volume>> {
+    let layout = options.layout;
+    let volume = Volume::new(drives, options);
+    let explain = |error| anyhow!(browser::explain(&volume, &error));
+    let top = browser::read_start(&volume, NodeId::ROOT).await;
+    let top = top.map_err(explain)?;
+    let drives = top.iter().filter(|_| layout == Layout::DriveFolders);
+    let listing = drives.map(async |drive| {
+        let listed = browser::read_start(&volume, drive.attributes.id).await;
+        let listed = listed.map_err(explain);
+        listed.with_context(|| format!("drive \"{}\"", drive.name))
+    });
+    futures_util::future::try_join_all(listing).await?;
+    volume.learn_usage(USAGE_PATIENCE).await;
+    Ok(volume)
+}
+
+/// Mounts `volume` and serves it to its end. `announce` is told when it can be used; in the
+/// background, whoever waits there is.
+pub(crate) async fn serve(
+    volume: Arc<Volume>,
+    point: &MountPoint,
+    allow_other: bool,
+    announce: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let folder = point.folder();
+    // Caught before there is anything to clean up.
+    let signals = Signals::catch()?;
+    let options = MountOptions {
+        source: mount_table::SOURCE.to_owned(),
+        allow_other,
+    };
+    let mounted = linkfs_fuse::mount(volume, folder, &options)
+        .with_context(|| format!("cannot mount on {}", folder.display()))?;
+    tracing::info!(folder = %folder.display(), "mounted");
+    let _note = leave_note(folder);
+    let told = match background::ready() {
+        Ok(()) => announce(folder),
+        failed => failed,
+    };
+    if let Err(error) = told {
+        take_away(folder, Detach::Lazily)?;
+        return Err(error);
+    }
+    let ended = wait(Events::of(signals, mounted), folder).await;
+    tracing::info!(folder = %folder.display(), "unmounted");
+    ended
+}
+
+/// Without the note `unmount` does not wait for this process's end, and that is all.
+fn leave_note(folder: &Path) -> Option<Note> {
+    let mount = mount_table::at(folder).and_then(|mount| mount.context("it is not mounted"));
+    let note = mount.and_then(|mount| Note::write(&mount));
+    note.inspect_err(|error| tracing::warn!("cannot note the process of this mount: {error:#}"))
+        .ok()
+}
+
+/// The first signal unmounts if nobody uses the mount; the second does so in any case, and ends.
+async fn wait(mut events: Events, folder: &Path) -> Result<()> {
+    let mut was_asked = false;
+    loop {
+        match events.next().await {
+            Event::Unmounted(ended) => return ended.context("the mount broke"),
+            Event::Signal if was_asked => {
+                take_away(folder, Detach::Lazily)?;
+                return Ok(());
+            }
+            Event::Signal => {
+                was_asked = true;
+                take_away(folder, Detach::IfIdle).unwrap_or_else(|error| complain(&error));
+            }
+        }
+    }
+}
+
+fn take_away(folder: &Path, how: Detach) -> Result<()> {
+    match unmount::detach(folder, how) {
+        Ok(()) => Ok(()),
+        Err(StillMounted::Busy) => bail!(unmount::busy_message(folder)),
+        Err(StillMounted::Failed(error)) => Err(error),
+    }
+}
+
+fn complain(error: &anyhow::Error) {
+    tracing::warn!("{error:#}; a second signal detaches it at once");
+    if io::stderr().is_terminal() {
+        eprintln!("linkfs: {error:#}. Ctrl-C again detaches it at once");
+    }
+}
