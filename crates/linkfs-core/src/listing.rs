@@ -220,7 +220,7 @@ struct Loader {
     names: Names,
     seen_items: HashSet<ItemId>,
     seen_pages: HashSet<PageToken>,
-    /// Items that must wait for the last page, because an older one may still take their name.
+    /// Items that must wait for more pages, because an older one may still take their name.
     unnamed: Vec<Item>,
 }
 
@@ -252,12 +252,15 @@ impl Loader {
                 .into_iter()
                 .filter(|item| self.seen_items.insert(item.id.clone()));
             self.unnamed.extend(fresh);
-            if oldest_first || page.next.is_none() {
-                listing.append(self.name_items());
-            }
             let Some(next) = page.next else {
+                listing.append(self.name_items(|_| true));
                 return Ok(());
             };
+            if oldest_first {
+                // The next page may hold items as old as the newest here, and with smaller ids.
+                let newest = self.unnamed.iter().map(|item| item.created).max();
+                listing.append(self.name_items(|item| Some(item.created) < newest));
+            }
             if !self.seen_pages.insert(next.clone()) {
                 return Err(self.broken("the drive gave the same page token twice"));
             }
@@ -266,9 +269,11 @@ impl Loader {
         Err(self.broken("the drive's pages do not end"))
     }
 
-    /// Names what has come, the oldest first: of two equal names the older one keeps it.
-    fn name_items(&mut self) -> Vec<Arc<Node>> {
-        let mut items = std::mem::take(&mut self.unnamed);
+    /// Names the items that can be, the oldest first: of two equal names the older one keeps it.
+    fn name_items(&mut self, can_be: impl Fn(&Item) -> bool) -> Vec<Arc<Node>> {
+        let unnamed = std::mem::take(&mut self.unnamed);
+        let (mut items, later): (Vec<_>, _) = unnamed.into_iter().partition(can_be);
+        self.unnamed = later;
         items.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         items
             .into_iter()
