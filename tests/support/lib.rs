@@ -5,12 +5,14 @@
 //! must have been built: `scripts/test` does that.
 
 mod mounted;
+mod outcomes;
 mod program;
 mod tools;
 
 pub use mounted::{MountBuilder, Mounted};
+pub use outcomes::{assert_at_rest, errno, read_all, true_bytes, within};
 pub use program::{Home, linkfs_binary};
-pub use tools::{Outcome, run, shell};
+pub use tools::{Outcome, eventually, run, shell};
 
 use linkfs_emulator::{ROOT_ID, Tree};
 

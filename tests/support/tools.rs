@@ -1,5 +1,7 @@
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How a command ended.
 #[derive(Debug)]
@@ -88,4 +90,18 @@ pub fn shell(folder: &Path, line: &str, argument: &Path) -> Outcome {
         .env("LC_ALL", "C.UTF-8")
         .current_dir(folder);
     run(&mut command)
+}
+
+/// Looks until `what` has come about.
+///
+/// # Panics
+/// When it has not after 20 s.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "20 s later, not yet: {what}");
+        // A breath between two looks, for the machine's sake.
+        thread::sleep(Duration::from_millis(10));
+    }
 }
