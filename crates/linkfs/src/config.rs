@@ -1,0 +1,321 @@
+//! The configuration file: which drives there are and how they are mounted.
+//!
+//! An error names file, line, column and what was expected. It never shows a piece of the file, which
+//! may hold a token.
+
+mod drive;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use linkfs_provider::ByteCount;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::{places, units};
+pub(crate) use drive::{DriveConfig, Setting, SettingValue};
+use source::Source;
+
+/// The variable that names the file when `--config` does not.
+const VARIABLE: &str = "LINKFS_CONFIG";
+
+/// A configuration that was read and checked. Secrets that stand elsewhere are not fetched yet.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The file it was read from, or would have been.
+    pub(crate) path: PathBuf,
+    pub(crate) cache: CacheConfig,
+    pub(crate) mount: MountConfig,
+    pub(crate) drives: BTreeMap<String, DriveConfig>,
+}
+
+/// `[cache]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(crate) struct CacheConfig {
+    /// The most that all file content held in memory may take.
+    #[serde(deserialize_with = "units::memory")]
+    pub(crate) memory: ByteCount,
+}
+
+/// `[mount]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(crate) struct MountConfig {
+    /// After this long a request ends, with an error if it must.
+    #[serde(deserialize_with = "units::deadline")]
+    pub(crate) deadline: Duration,
+    /// How old a folder's listing may be before it is fetched again.
+    #[serde(deserialize_with = "units::duration")]
+    pub(crate) listing_ttl: Duration,
+    /// Whether other users may enter the mount.
+    pub(crate) allow_other: bool,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        // Room for the blocks of a few dozen files that are read at the same time.
+        let memory = ByteCount(512 << 20);
+        CacheConfig { memory }
+    }
+}
+
+impl Default for MountConfig {
+    fn default() -> Self {
+        MountConfig {
+            // Long enough for a slow drive and a second try, short enough that nobody takes a
+            // program that waits for one that hangs.
+            deadline: Duration::from_secs(30),
+            listing_ttl: Duration::from_secs(30),
+            allow_other: false,
+        }
+    }
+}
+
+/// The file as it is written; drives keep positions, because plugins refuse their keys later.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct Sections {
+    #[serde(default)]
+    cache: CacheConfig,
+    #[serde(default)]
+    mount: MountConfig,
+    #[serde(default)]
+    drives: BTreeMap<Spanned<String>, Spanned<drive::Table>>,
+}
+
+impl Config {
+    /// Reads the file that `--config` names, or `LINKFS_CONFIG`, or the one in its usual place. The
+    /// last may be missing, and then there are no drives.
+    pub(crate) fn load(named: Option<&Path>) -> Result<Config> {
+        let variable = env::var_os(VARIABLE).filter(|value| !value.is_empty());
+        let named = match named {
+            Some(path) => Some(path.to_owned()),
+            None => variable.map(PathBuf::from),
+        };
+        let must_exist = named.is_some();
+        let path = std::path::absolute(named.map_or_else(places::config_file, Ok)?)?;
+        match File::open(&path) {
+            Ok(file) => read(&path, file),
+            Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => {
+                Ok(Config::empty(path))
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot open {}", path.display())),
+        }
+    }
+
+    /// The drive named `name`.
+    pub(crate) fn drive(&self, name: &str) -> Result<&DriveConfig> {
+        if let Some(drive) = self.drives.get(name) {
+            return Ok(drive);
+        }
+        self.require_drives()?;
+        let known: Vec<_> = self.drives.keys().map(String::as_str).collect();
+        let (path, known) = (self.path.display(), known.join(", "));
+        bail!("{path} has no drive \"{name}\" (it has: {known})");
+    }
+
+    /// Fails when no drive is configured, and says how one gets there.
+    pub(crate) fn require_drives(&self) -> Result<()> {
+        if self.drives.is_empty() {
+            let path = self.path.display();
+            bail!(
+                "no drive is configured; write a section [drives.NAME] into {path}, \
+                 or try `linkfs demo`, which needs no account"
+            );
+        }
+        Ok(())
+    }
+
+    /// The environment variables that hold secrets of some drive.
+    pub(crate) fn secret_variables(&self) -> BTreeSet<&str> {
+        let settings = self
+            .drives
+            .values()
+            .flat_map(|drive| drive.settings.values());
+        settings.filter_map(Setting::variable).collect()
+    }
+
+    fn empty(path: PathBuf) -> Config {
+        Config {
+            path,
+            cache: CacheConfig::default(),
+            mount: MountConfig::default(),
+            drives: BTreeMap::new(),
+        }
+    }
+}
+
+fn read(path: &Path, mut file: File) -> Result<Config> {
+    let mut bytes = Vec::new();
+    let cannot_read = || format!("cannot read {}", path.display());
+    file.read_to_end(&mut bytes).with_context(cannot_read)?;
+    let mode = file
+        .metadata()
+        .with_context(cannot_read)?
+        .permissions()
+        .mode();
+    let text = String::from_utf8(bytes)
+        .with_context(|| format!("{}: expected UTF-8 text", path.display()))?;
+    parse(&Source {
+        path,
+        text: &text,
+        is_private: mode & 0o044 == 0,
+    })
+}
+
+fn parse(source: &Source<'_>) -> Result<Config> {
+    let sections: Sections =
+        toml::from_str(source.text).map_err(|error| source.syntax_error(&error))?;
+    let drives = sections.drives.into_iter();
+    Ok(Config {
+        path: source.path.to_owned(),
+        cache: sections.cache,
+        mount: sections.mount,
+        drives: drives
+            .map(|(name, table)| drive::check(source, name, table))
+            .collect::<Result<_>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_text(text: &str, is_private: bool) -> Result<Config> {
+        let path = Path::new("/c.toml");
+        parse(&Source {
+            path,
+            text,
+            is_private,
+        })
+    }
+
+    fn check(text: &str, expected: &str) {
+        let message = parse_text(text, true)
+            .err()
+            .map(|error| format!("{error:#}"));
+        assert_eq!(message.as_deref(), Some(expected), "{text}");
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        let config = parse_text("", false).unwrap();
+        assert_eq!(config.cache.memory, ByteCount(512 << 20));
+        assert_eq!(config.mount.deadline, Duration::from_secs(30));
+        assert!(!config.mount.allow_other && config.drives.is_empty());
+    }
+
+    #[test]
+    fn every_section_is_read() {
+        let text = r#"
+            [cache]
+            memory = "64MiB"
+            [mount]
+            deadline = "5s"
+            listing_ttl = "2m"
+            allow_other = true
+            [drives.work]
+            plugin = "koodrive"
+            allow_private_hosts = true
+            space = "S"
+            token = { env = "KOODRIVE_TOKEN" }
+            [drives.team]
+            plugin = "dingtalk"
+            app_secret = { file = "~/secret" }
+        "#;
+        let config = parse_text(text, false).unwrap();
+        assert_eq!(config.cache.memory, ByteCount(64 << 20));
+        assert_eq!(config.mount.deadline, Duration::from_secs(5));
+        assert_eq!(config.mount.listing_ttl, Duration::from_secs(120));
+        assert!(config.mount.allow_other);
+        let work = config.drive("work").unwrap();
+        assert_eq!(work.plugin, "koodrive");
+        assert!(work.allow_private_hosts && !config.drives["team"].allow_private_hosts);
+        let keys: Vec<_> = work.settings.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["space", "token"]);
+        let variables: Vec<_> = config.secret_variables().into_iter().collect();
+        assert_eq!(variables, ["KOODRIVE_TOKEN"]);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place() {
+        check(
+            "[cach]",
+            "/c.toml:1:2: unknown key `cach`, expected one of `cache`, `mount`, `drives`",
+        );
+        check(
+            "\n[cache]\n memroy = 1",
+            "/c.toml:3:2: unknown key `memroy`, expected `memory`",
+        );
+        check(
+            "[cache]\nmemory = \"lots\"",
+            "/c.toml:2:10: expected a size such as \"512MiB\", \"1GB\" or a number of bytes",
+        );
+        check(
+            "[mount]\ndeadline = 30",
+            "/c.toml:2:12: invalid type, expected a duration such as \"30s\", \"5m\", \"2h\" or \"500ms\"",
+        );
+        check(
+            "cache = \"s3cret\"",
+            "/c.toml:1:9: invalid type, expected a table",
+        );
+        check(
+            "[drives]\nwork = \"s3cret\"",
+            "/c.toml:2:8: invalid type, expected a table",
+        );
+        check(
+            "[mount]\nallow_other = \"s3cret\"",
+            "/c.toml:2:15: invalid type, expected a boolean",
+        );
+    }
+
+    #[test]
+    fn a_broken_line_is_named_and_never_shown() {
+        for text in [
+            "[drives.work]\ntoken = s3cret",
+            "[drives.work]\ntoken = \"s3cret",
+            "[drives.work]\ns3cret",
+        ] {
+            let message = format!("{:#}", parse_text(text, true).unwrap_err());
+            assert!(message.starts_with("/c.toml:2:"), "{message}");
+            assert!(!message.contains("s3cret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_missing_drive_is_named_beside_the_known_ones() {
+        let config = parse_text("[drives.a]\nplugin='p'\n[drives.b]\nplugin='p'", true).unwrap();
+        let message = config.drive("c").unwrap_err().to_string();
+        assert_eq!(message, "/c.toml has no drive \"c\" (it has: a, b)");
+        let message = parse_text("", true)
+            .unwrap()
+            .drive("c")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("/c.toml") && message.contains("linkfs demo"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_secret_in_a_file_that_others_may_read_is_refused() {
+        let text = "[drives.work]\nplugin = \"koodrive\"\ntoken = \"s3cret\"";
+        let message = format!("{:#}", parse_text(text, false).unwrap_err());
+        assert!(message.starts_with("/c.toml:3:9: "), "{message}");
+        assert!(
+            message.contains("chmod 600") && !message.contains("s3cret"),
+            "{message}"
+        );
+        let config = parse_text(text, true).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,305 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use linkfs_provider::Secret;
+use toml::{Spanned, Value};
+
+use super::source::Source;
+use crate::places;
+
+/// `[drives.NAME]`: which plugin, what linkfs itself must know, and the plugin's own settings.
+#[derive(Debug)]
+pub(crate) struct DriveConfig {
+    /// Where it stands, as `file:line:column`, for errors.
+    pub(crate) place: String,
+    pub(crate) plugin: String,
+    /// Whether the drive's links may point to loopback and private addresses.
+    pub(crate) allow_private_hosts: bool,
+    pub(crate) settings: BTreeMap<String, Setting>,
+}
+
+/// One of the plugin's own settings.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Where it stands, as `file:line:column`, for errors.
+    pub(crate) place: String,
+    pub(crate) value: SettingValue,
+}
+
+/// What a setting is, or where it comes from. `Debug` shows no value.
+#[derive(Debug)]
+pub(crate) enum SettingValue {
+    /// It is written in the file; it may be a secret.
+    Plain(Secret<serde_json::Value>),
+    /// `{ env = "NAME" }`
+    Environment(String),
+    /// `{ file = "path" }`
+    File(PathBuf),
+    /// `{ command = "..." }`; what to run is hidden too, it may hold a password.
+    Command(Secret<String>),
+}
+
+impl Setting {
+    /// The environment variable it comes from, if it does.
+    pub(super) fn variable(&self) -> Option<&str> {
+        match &self.value {
+            SettingValue::Environment(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// The table of a drive as it is written.
+pub(super) type Table = BTreeMap<Spanned<String>, Spanned<Value>>;
+
+/// A drive with its name, checked.
+pub(super) fn check(
+    source: &Source<'_>,
+    name: Spanned<String>,
+    table: Spanned<Table>,
+) -> Result<(String, DriveConfig)> {
+    if !is_file_name(name.get_ref()) {
+        let message = "expected a drive name that can be a folder's: \
+                       not empty, no \"/\", no \".\" in front, no control characters";
+        return Err(source.error(name.span(), message));
+    }
+    let mut drive = DriveConfig {
+        place: source.place(name.span().start),
+        plugin: String::new(),
+        allow_private_hosts: false,
+        settings: BTreeMap::new(),
+    };
+    for (key, value) in table.into_inner() {
+        match (key.get_ref().as_str(), value.get_ref()) {
+            ("plugin", Value::String(plugin)) => drive.plugin = plugin.clone(),
+            ("plugin", _) => {
+                return Err(source.error(value.span(), "expected the name of a plugin, a string"));
+            }
+            ("allow_private_hosts", Value::Boolean(allow)) => drive.allow_private_hosts = *allow,
+            ("allow_private_hosts", _) => {
+                return Err(source.error(value.span(), "expected true or false"));
+            }
+            _ => {
+                let setting = setting(source, key.get_ref(), value)?;
+                drive.settings.insert(key.into_inner(), setting);
+            }
+        }
+    }
+    if drive.plugin.is_empty() {
+        let message = format!(
+            "drive \"{}\" has no plugin; expected a line such as plugin = \"koodrive\"",
+            name.get_ref()
+        );
+        return Err(source.error(name.span(), &message));
+    }
+    Ok((name.into_inner(), drive))
+}
+
+/// A drive is shown as a folder of this name, and `.linkfs` is ours.
+fn is_file_name(name: &str) -> bool {
+    let fits = !name.is_empty() && name.len() <= 255;
+    fits && !name.starts_with('.') && !name.contains('/') && !name.contains(char::is_control)
+}
+
+fn setting(source: &Source<'_>, key: &str, value: Spanned<Value>) -> Result<Setting> {
+    let span = value.span();
+    let value = match value.into_inner() {
+        Value::Table(table) if is_reference(&table) => {
+            reference(source, &table).map_err(|message| source.error(span.clone(), &message))?
+        }
+        plain if !source.is_private && holds_secret(key, &plain) => {
+            let message = format!(
+                "`{key}` is a secret and others may read this file: chmod 600 it, or write \
+                 {{ env = \"NAME\" }}, {{ file = \"path\" }} or {{ command = \"...\" }} instead"
+            );
+            return Err(source.error(span, &message));
+        }
+        plain => SettingValue::Plain(Secret::new(
+            json(plain).map_err(|message| source.error(span.clone(), message))?,
+        )),
+    };
+    let place = source.place(span.start);
+    Ok(Setting { place, value })
+}
+
+/// Whether a table says where a value comes from; any other table is the plugin's.
+fn is_reference(table: &toml::Table) -> bool {
+    ["env", "file", "command"]
+        .iter()
+        .any(|key| table.contains_key(*key))
+}
+
+fn reference(source: &Source<'_>, table: &toml::Table) -> Result<SettingValue, String> {
+    let expected =
+        "expected exactly one of { env = \"NAME\" }, { file = \"path\" }, { command = \"...\" }";
+    let mut entries = table.iter();
+    let (Some((key, Value::String(text))), None) = (entries.next(), entries.next()) else {
+        return Err(expected.to_owned());
+    };
+    match key.as_str() {
+        "env" if text.is_empty() || text.contains(['=', '\0']) => {
+            Err("expected the name of an environment variable".to_owned())
+        }
+        "env" => Ok(SettingValue::Environment(text.clone())),
+        "file" => {
+            let path = places::expand_home(text).map_err(|error| error.to_string())?;
+            // Beside the configuration file, wherever the command is run.
+            let folder = source.path.parent().unwrap_or(source.path);
+            Ok(SettingValue::File(folder.join(path)))
+        }
+        _ => Ok(SettingValue::Command(Secret::new(text.clone()))),
+    }
+}
+
+/// Whether a value is a secret, going by the name of its key.
+fn holds_secret(key: &str, value: &Value) -> bool {
+    const ENDINGS: [&str; 6] = [
+        "token",
+        "password",
+        "passphrase",
+        "secret",
+        "session_id",
+        "private_key",
+    ];
+    match value {
+        Value::String(_) => ENDINGS.iter().any(|ending| key.ends_with(ending)),
+        Value::Table(table) => table.iter().any(|(key, value)| holds_secret(key, value)),
+        Value::Array(values) => values.iter().any(|value| holds_secret(key, value)),
+        _ => false,
+    }
+}
+
+/// The value as plugins get it. Their wire is JSON, which has no dates: those become text.
+fn json(value: Value) -> Result<serde_json::Value, &'static str> {
+    Ok(match value {
+        Value::String(text) => text.into(),
+        Value::Integer(number) => number.into(),
+        Value::Float(number) => match serde_json::Number::from_f64(number) {
+            Some(number) => number.into(),
+            None => return Err("expected a finite number"),
+        },
+        Value::Boolean(fact) => fact.into(),
+        Value::Datetime(time) => time.to_string().into(),
+        Value::Array(values) => values
+            .into_iter()
+            .map(json)
+            .collect::<Result<Vec<_>, _>>()?
+            .into(),
+        Value::Table(table) => {
+            let entries = table.into_iter();
+            let entries = entries.map(|(key, value)| json(value).map(|value| (key, value)));
+            serde_json::Value::Object(entries.collect::<Result<_, _>>()?)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<BTreeMap<String, DriveConfig>> {
+        let path = Path::new("/etc/c.toml");
+        let source = Source {
+            path,
+            text,
+            is_private: true,
+        };
+        let drives: BTreeMap<Spanned<String>, Spanned<Table>> = toml::from_str(text)?;
+        drives
+            .into_iter()
+            .map(|(name, table)| check(&source, name, table))
+            .collect()
+    }
+
+    fn refused(text: &str, place: &str, part: &str) {
+        let message = parse(text).unwrap_err().to_string();
+        assert!(
+            message.starts_with(&format!("/etc/c.toml:{place}: ")),
+            "{message}"
+        );
+        assert!(
+            message.contains(part) && !message.contains("s3cret"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_drive_needs_a_plugin_and_a_name_for_a_folder() {
+        refused(
+            "[work]\ntoken = \"s3cret\"",
+            "1:2",
+            "\"work\" has no plugin",
+        );
+        refused(
+            "[work]\nplugin = [\"s3cret\"]",
+            "2:10",
+            "expected the name of a plugin",
+        );
+        refused(
+            "[work]\nplugin = 'p'\nallow_private_hosts = \"s3cret\"",
+            "3:23",
+            "expected true or false",
+        );
+        for name in ["\"\"", "\"a/b\"", "\".linkfs\"", "\"a\\nb\""] {
+            refused(
+                &format!("[{name}]\nplugin = 'p'"),
+                "1:2",
+                "expected a drive name",
+            );
+        }
+    }
+
+    #[test]
+    fn a_reference_has_exactly_one_key() {
+        let part = "expected exactly one of";
+        refused("[w]\nt = { env = 'A', file = 's3cret' }", "2:5", part);
+        refused("[w]\nt = { command = 's3cret', x = 1 }", "2:5", part);
+        refused("[w]\nt = { file = 1 }", "2:5", part);
+        refused("[w]\nt = { env = '' }", "2:5", "environment variable");
+    }
+
+    #[test]
+    fn a_relative_file_stands_beside_the_configuration() {
+        for (file, expected) in [("token", "/etc/token"), ("/run/token", "/run/token")] {
+            let drives = parse(&format!("[w]\nplugin = 'p'\nt = {{ file = '{file}' }}")).unwrap();
+            match &drives["w"].settings["t"].value {
+                SettingValue::File(path) => assert_eq!(path, Path::new(expected)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_known_by_the_names_of_their_keys() {
+        for (key, expected) in [
+            ("token", true),
+            ("refresh_token", true),
+            ("app_secret", true),
+            ("session_id", true),
+            ("space", false),
+            ("client_id", false),
+            ("token_url", false),
+        ] {
+            assert_eq!(
+                holds_secret(key, &Value::String(String::new())),
+                expected,
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_tables_and_lists_reach_the_plugin_as_they_are() {
+        let drives =
+            parse("[w]\nplugin = 'p'\nhosts = [1, 2.5]\nproxy = { url = 'u', on = true }").unwrap();
+        let plain = |key: &str| match &drives["w"].settings[key].value {
+            SettingValue::Plain(value) => value.expose().clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(plain("hosts"), serde_json::json!([1, 2.5]));
+        assert_eq!(plain("proxy"), serde_json::json!({"url": "u", "on": true}));
+    }
+}
