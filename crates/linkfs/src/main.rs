@@ -1,1 +1,74 @@
-fn main() {}
+//! linkfs mounts cloud drives as folders. This is the program: arguments, configuration, logging, and the
+//! commands; what they do is done by the crates below.
+
+mod args;
+mod background;
+mod browser;
+mod busy;
+mod cat;
+mod config;
+mod daemon;
+#[cfg(feature = "demo")]
+mod demo;
+mod drive_path;
+mod drives;
+#[cfg(feature = "demo")]
+mod emulate;
+mod environment;
+mod event;
+mod link;
+mod logging;
+mod ls;
+mod mount;
+mod mount_table;
+mod output;
+mod places;
+mod secrets;
+mod serve;
+mod setup;
+mod stat;
+mod status;
+mod units;
+mod unmount;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use args::{Args, Command};
+use environment::Environment;
+use setup::Setup;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            background::failed(&error);
+            eprintln!("linkfs: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    let setup = Setup {
+        environment: Environment::take()?,
+        general: args.general,
+    };
+    match args.command {
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(&setup, &args),
+        Command::Mount(args) => mount::run(&setup, &args),
+        Command::Unmount(args) => unmount::run(&args),
+        #[cfg(feature = "demo")]
+        Command::Emulate(args) => emulate::run(&setup, &args),
+        Command::Drives(args) => drives::run(&setup, &args),
+        Command::Ls(args) => ls::run(&setup, &args),
+        Command::Stat(args) => stat::run(&setup, &args),
+        Command::Cat { file } => cat::run(&setup, &file),
+        Command::Link(args) => link::run(&setup, &args),
+        Command::Status(args) => status::run(&args),
+    }
+}

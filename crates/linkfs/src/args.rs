@@ -1,0 +1,224 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
+use linkfs_provider::ByteCount;
+
+use crate::drive_path::DrivePath;
+use crate::units;
+
+/// Mounts cloud drives as folders.
+///
+/// Files are read through signed links, straight from the drive's storage. Try it without an
+/// account: `linkfs demo`.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) general: General,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  linkfs demo                       mount an emulated drive on ~/linkfs-demo
+  linkfs mount work ~/work          mount the drive [drives.work] of the configuration
+  linkfs ls work:/reports           list a folder without mounting
+  linkfs unmount ~/work
+
+The configuration is ~/.config/linkfs/config.toml.";
+
+/// What every command takes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct General {
+    /// The configuration file [default: ~/.config/linkfs/config.toml]
+    ///
+    /// The variable LINKFS_CONFIG names it too.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Log more: -v tells of mounts, -vv of every request, -vvv of every block
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Append the log to this file
+    ///
+    /// Without it the log goes to stderr, and that of a mount in the background to
+    /// ~/.local/state/linkfs/linkfs.log.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) log_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Try linkfs: mount an emulated drive, no account needed
+    #[cfg(feature = "demo")]
+    Demo(DemoArgs),
+    /// Mount a drive, or all drives as folders
+    #[command(allow_missing_positional = true, after_help = MOUNT_EXAMPLES)]
+    Mount(MountArgs),
+    /// Take a mount away
+    #[command(visible_alias = "umount")]
+    Unmount(UnmountArgs),
+    /// Serve an emulated drive over HTTP, for tries and tests
+    #[cfg(feature = "demo")]
+    Emulate(EmulateArgs),
+    /// Show the configured drives and whether they answer
+    Drives(OutputArgs),
+    /// List a folder
+    Ls(PathArgs),
+    /// Show what is known of a file or folder
+    Stat(PathArgs),
+    /// Write a file's content to stdout
+    Cat {
+        /// The file: DRIVE:/PATH
+        file: DrivePath,
+    },
+    /// Print a fresh direct link to a file; whoever has it can read the file while it holds
+    ///
+    /// Prints the address alone, or JSON where the link needs headers too.
+    Link(PathArgs),
+    /// Show how a mount is doing, or which mounts there are
+    Status(StatusArgs),
+}
+
+const MOUNT_EXAMPLES: &str = "\
+Examples:
+  linkfs mount ~/cloud                  every drive, each as a folder
+  linkfs mount work ~/work              one drive
+  linkfs mount work:/reports ~/reports  one folder of a drive
+  linkfs mount work ~/work -f -v        stay in the foreground and tell what happens
+
+The command returns when the mount can be used, or says why it cannot.";
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MountArgs {
+    /// What to mount; all drives without it
+    #[arg(value_name = "DRIVE[:/PATH]")]
+    pub(crate) what: Option<DrivePath>,
+    /// The folder to mount it on
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// Stay in the foreground; Ctrl-C unmounts
+    #[arg(short, long)]
+    pub(crate) foreground: bool,
+    /// The most memory for file content, such as 512MiB
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_memory)]
+    pub(crate) memory: Option<ByteCount>,
+    /// End every request after this long, with an error if it must, such as 30s
+    #[arg(long, value_name = "TIME", value_parser = units::parse_deadline)]
+    pub(crate) deadline: Option<Duration>,
+    /// Let other users enter the mount
+    ///
+    /// For users other than root it needs `user_allow_other` in /etc/fuse.conf.
+    #[arg(long)]
+    pub(crate) allow_other: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UnmountArgs {
+    /// The mounted folder
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// Detach it now although it is used; it ends with its last user
+    #[arg(short, long)]
+    pub(crate) lazy: bool,
+}
+
+/// Demo: where the files come from and where they are shown.
+#[cfg(feature = "demo")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// The folder to mount on [default: ~/linkfs-demo]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+    /// Let the emulated drive hold the files of this folder
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) from: Option<PathBuf>,
+    /// Stay in the foreground; Ctrl-C unmounts
+    #[arg(short, long)]
+    pub(crate) foreground: bool,
+}
+
+#[cfg(feature = "demo")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EmulateArgs {
+    /// Which drive to emulate
+    pub(crate) drive: EmulatedDrive,
+    /// The folder whose files it holds
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) root: PathBuf,
+    /// The port of its API on 127.0.0.1; any free one without it
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+}
+
+#[cfg(feature = "demo")]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum EmulatedDrive {
+    Koodrive,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatusArgs {
+    /// The mounted folder; all mounts without it
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PathArgs {
+    /// The file or folder: DRIVE:/PATH
+    pub(crate) path: DrivePath,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OutputArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_behind_the_command() {
+        for line in [
+            "linkfs mount /mnt",
+            "linkfs mount work:/a /mnt -f -vv --memory 64MiB --deadline 5s",
+            "linkfs -v --config c.toml mount work /mnt --allow-other",
+            "linkfs umount --lazy /mnt",
+            "linkfs ls work:/a --json --config c.toml",
+            "linkfs status",
+        ] {
+            Args::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors() {
+        for line in [
+            "linkfs",
+            "linkfs mount",
+            "linkfs mount a b c",
+            "linkfs mount /mnt --memory lots",
+            "linkfs ls",
+            "linkfs ls :/a",
+        ] {
+            let error = Args::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `linkfs drives`
+
+use anyhow::{Result, bail};
+use linkfs_core::NodeId;
+use serde::Serialize;
+
+use crate::args::OutputArgs;
+use crate::browser;
+use crate::config::Config;
+use crate::output;
+use crate::setup::{Setup, Workers};
+
+/// A configured drive, asked for its top folder.
+#[derive(Serialize)]
+struct Asked<'a> {
+    name: &'a str,
+    plugin: &'a str,
+    state: &'static str,
+    reason: Option<String>,
+}
+
+pub(crate) fn run(setup: &Setup, args: &OutputArgs) -> Result<()> {
+    setup.start_log()?;
+    let config = setup.config()?;
+    config.require_drives()?;
+    let drives = Workers::start()?.run(ask_all(setup, &config));
+    if args.json {
+        return output::json(&drives);
+    }
+    let rows: Vec<_> = drives.iter().map(row).collect();
+    output::text(&output::table(&rows, [false, false, false]))
+}
+
+/// All at once: one that does not answer is waited for, and not for each drive again.
+async fn ask_all<'a>(setup: &Setup, config: &'a Config) -> Vec<Asked<'a>> {
+    let asking = config.drives.keys().map(|name| ask(setup, config, name));
+    futures_util::future::join_all(asking).await
+}
+
+async fn ask<'a>(setup: &Setup, config: &'a Config, name: &'a str) -> Asked<'a> {
+    let answer = list_top(setup, config, name).await;
+    let reason = answer.err().map(|error| format!("{error:#}"));
+    Asked {
+        name,
+        plugin: &config.drives[name].plugin,
+        state: if reason.is_none() { "ok" } else { "failing" },
+        reason,
+    }
+}
+
+async fn list_top(setup: &Setup, config: &Config, name: &str) -> Result<()> {
+    let opened = setup.open(config, name, config.mount.deadline).await?;
+    let volume = browser::of_drive(config, &opened)?;
+    let listed = browser::read_start(&volume, NodeId::ROOT).await;
+    match listed {
+        Ok(_) => Ok(()),
+        Err(error) => bail!(browser::explain(&volume, &error)),
+    }
+}
+
+fn row(drive: &Asked<'_>) -> [String; 3] {
+    let state = match &drive.reason {
+        None => drive.state.to_owned(),
+        Some(reason) => format!("{}: {}", drive.state, output::shown(reason)),
+    };
+    [drive.name.to_owned(), drive.plugin.to_owned(), state]
+}

@@ -1,0 +1,102 @@
+//! `linkfs mount [DRIVE[:/PATH]] DIR`
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use linkfs_core::{Drive, Kind, Layout, Volume, VolumeOptions};
+use linkfs_provider::ItemId;
+
+use crate::args::MountArgs;
+use crate::config::Config;
+use crate::drive_path::DrivePath;
+use crate::serve::{self, MountPoint};
+use crate::setup::{Opened, Setup, Workers};
+use crate::{background, browser};
+
+pub(crate) fn run(setup: &Setup, args: &MountArgs) -> Result<()> {
+    let config = setup.config()?;
+    let secrets = config.secret_variables();
+    if !args.foreground && !background::is_child() {
+        return background::start(&setup.environment, &secrets, setup.background_log()?);
+    }
+    setup.environment.hide(&secrets)?;
+    setup.start_log()?;
+    let point = MountPoint::prepare(&args.folder).with_context(|| hint(&config, args))?;
+    let workers = Workers::start()?;
+    workers.run(async {
+        let volume = open_volume(setup, &config, args).await?;
+        let allow_other = args.allow_other || config.mount.allow_other;
+        serve::serve(volume, &point, allow_other, |_| Ok(())).await
+    })
+}
+
+async fn open_volume(setup: &Setup, config: &Config, args: &MountArgs) -> Result<Arc<Volume>> {
+    let deadline = args.deadline.unwrap_or(config.mount.deadline);
+    let drives = match &args.what {
+        Some(place) => vec![open_place(setup, config, place, deadline).await?],
+        None => open_all(setup, config, deadline).await?,
+    };
+    let options = VolumeOptions {
+        memory: args.memory.unwrap_or(config.cache.memory),
+        deadline,
+        listing_ttl: config.mount.listing_ttl,
+        layout: match args.what {
+            Some(_) => Layout::OneDrive,
+            None => Layout::DriveFolders,
+        },
+    };
+    serve::open_volume(drives, options).await
+}
+
+async fn open_all(setup: &Setup, config: &Config, deadline: Duration) -> Result<Vec<Arc<Drive>>> {
+    config.require_drives()?;
+    let opening = config
+        .drives
+        .keys()
+        .map(|name| setup.open(config, name, deadline));
+    let opened = futures_util::future::try_join_all(opening).await?;
+    opened.iter().map(|drive| drive.drive(None)).collect()
+}
+
+async fn open_place(
+    setup: &Setup,
+    config: &Config,
+    place: &DrivePath,
+    deadline: Duration,
+) -> Result<Arc<Drive>> {
+    let opened = setup.open(config, &place.drive, deadline).await?;
+    let root = match place.is_top() {
+        true => None,
+        false => Some(folder_id(config, &opened, place).await?),
+    };
+    opened.drive(root)
+}
+
+/// The id of the folder that is to be the top.
+async fn folder_id(config: &Config, opened: &Opened, place: &DrivePath) -> Result<ItemId> {
+    let volume = browser::of_drive(config, opened)?;
+    let explain = |error| anyhow!("{place}: {}", browser::explain(&volume, &error));
+    let found = volume
+        .resolve(Path::new(&place.path))
+        .await
+        .map_err(explain)?;
+    ensure!(found.kind == Kind::Folder, "{place} is not a folder");
+    let id = volume
+        .attribute(found.id, "user.linkfs.id")
+        .map_err(explain)?;
+    Ok(ItemId(id))
+}
+
+/// `linkfs mount work` names a drive where the folder belongs.
+fn hint(config: &Config, args: &MountArgs) -> String {
+    let folder = args.folder.display();
+    let place: Option<DrivePath> = folder.to_string().parse().ok();
+    match place {
+        Some(place) if args.what.is_none() && config.drives.contains_key(&place.drive) => {
+            format!("cannot mount on {folder} (to mount that drive: `linkfs mount {place} DIR`)")
+        }
+        _ => format!("cannot mount on {folder}"),
+    }
+}

@@ -1,0 +1,133 @@
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use linkfs_core::{Drive, DriveOptions};
+use linkfs_provider::{ItemId, Plugin, Provider, Settings};
+use tokio::runtime::{self, Runtime};
+
+use crate::args::General;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::{background, logging, places, secrets};
+
+/// The plugins that come with the program.
+const PLUGINS: &[Plugin] = &[linkfs_plugin_koodrive::PLUGIN];
+
+/// What every command starts from.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) environment: Environment,
+    pub(crate) general: General,
+}
+
+impl Setup {
+    pub(crate) fn config(&self) -> Result<Config> {
+        Config::load(self.general.config.as_deref())
+    }
+
+    /// Starts the log. In the background stderr is the file already.
+    pub(crate) fn start_log(&self) -> Result<()> {
+        let named = self.general.log_file.as_deref();
+        let named = named.filter(|_| !background::is_child());
+        let file = named.map(logging::open_file).transpose()?;
+        logging::start(self.general.verbose, file);
+        Ok(())
+    }
+
+    /// Where a process in the background logs.
+    pub(crate) fn background_log(&self) -> Result<(File, PathBuf)> {
+        let path = match &self.general.log_file {
+            Some(named) => std::path::absolute(named)?,
+            None => {
+                let path = places::log_file()?;
+                places::make_private(path.parent().unwrap_or(Path::new("/")))?;
+                path
+            }
+        };
+        Ok((logging::open_file(&path)?, path))
+    }
+
+    /// Opens a configured drive.
+    pub(crate) async fn open(
+        &self,
+        config: &Config,
+        name: &str,
+        deadline: Duration,
+    ) -> Result<Opened> {
+        let drive = config.drive(name)?;
+        let settings = Settings {
+            config: secrets::resolve(&drive.settings, &self.environment)?,
+            state_dir: places::drive_state(name)?,
+        };
+        let provider = open_provider(&drive.plugin, settings, deadline).await;
+        Ok(Opened {
+            name: name.to_owned(),
+            provider: provider
+                .with_context(|| format!("{}: cannot open drive \"{name}\"", drive.place))?,
+            deadline,
+            allow_private_hosts: drive.allow_private_hosts,
+        })
+    }
+}
+
+/// A drive whose provider answers.
+pub(crate) struct Opened {
+    pub(crate) name: String,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) deadline: Duration,
+    pub(crate) allow_private_hosts: bool,
+}
+
+impl Opened {
+    /// The drive as a volume uses it, showing the folder `root` instead of its top.
+    pub(crate) fn drive(&self, root: Option<ItemId>) -> Result<Arc<Drive>> {
+        let options = DriveOptions {
+            deadline: self.deadline,
+            allow_private_hosts: self.allow_private_hosts,
+            root,
+        };
+        Ok(Drive::new(&self.name, self.provider.clone(), options)?)
+    }
+}
+
+/// Opens a provider by its plugin's name.
+pub(crate) async fn open_provider(
+    plugin: &str,
+    settings: Settings,
+    deadline: Duration,
+) -> Result<Arc<dyn Provider>> {
+    let opening = linkfs_host::open_drive(PLUGINS, plugin, settings);
+    let opened = tokio::time::timeout(deadline, opening).await;
+    Ok(opened.with_context(|| format!("no answer within {} s", deadline.as_secs_f32()))??)
+}
+
+/// The threads that requests run on. Dropping them waits for nothing: a name being resolved may take
+/// longer than anybody wants to wait for a program's end.
+#[derive(Debug)]
+pub(crate) struct Workers(Option<Runtime>);
+
+impl Workers {
+    pub(crate) fn start() -> Result<Workers> {
+        let built = runtime::Builder::new_multi_thread().enable_all().build();
+        Ok(Workers(Some(
+            built.context("cannot start the worker threads")?,
+        )))
+    }
+
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        let runtime = self.0.as_ref().expect("it is taken in drop alone");
+        runtime.block_on(work)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
