@@ -1,7 +1,7 @@
 //! A mount from its beginning to its end: the folder is checked, the drives are asked once, then they
 //! are mounted and served until somebody unmounts them or a signal says so.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub(crate) async fn serve(
         allow_other,
     };
     let mounted = linkfs_fuse::mount(volume, folder, &options)
-        .with_context(|| format!("cannot mount on {}", folder.display()))?;
+        .with_context(|| format!("cannot mount on {}{}", folder.display(), device_trouble()))?;
     tracing::info!(folder = %folder.display(), "mounted");
     let _note = leave_note(folder);
     let told = match background::ready() {
@@ -95,6 +95,15 @@ pub(crate) async fn serve(
     let ended = wait(Events::of(signals, mounted), folder).await;
     tracing::info!(folder = %folder.display(), "unmounted");
     ended
+}
+
+/// The usual reason why nothing at all can be mounted on a machine; empty when it is not that.
+fn device_trouble() -> String {
+    let device = "/dev/fuse";
+    match File::options().read(true).write(true).open(device) {
+        Ok(_) => String::new(),
+        Err(error) => format!(" ({device} cannot be opened, which every mount needs: {error})"),
+    }
 }
 
 /// Without the note `unmount` does not wait for this process's end, and that is all.

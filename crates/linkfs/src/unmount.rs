@@ -1,5 +1,6 @@
 //! `linkfs unmount`, and taking a mount away in general.
 
+use std::env;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub(crate) fn run(args: &UnmountArgs) -> Result<()> {
     };
     let folder = mount_table::name_of(&args.folder)?;
     let mount = ours_at(&folder)?;
+    // Standing in the mount, this process would keep it busy itself.
+    env::set_current_dir("/").context("cannot leave the working folder")?;
     let daemon = Daemon::of(&mount);
     match detach(&folder, how) {
         Ok(()) => {}

@@ -14,6 +14,8 @@ pub(crate) struct DriveConfig {
     /// Where it stands, as `file:line:column`, for errors.
     pub(crate) place: String,
     pub(crate) plugin: String,
+    /// Where the plugin is named.
+    pub(crate) plugin_place: String,
     /// Whether the drive's links may point to loopback and private addresses.
     pub(crate) allow_private_hosts: bool,
     pub(crate) settings: BTreeMap<String, Setting>,
@@ -38,6 +40,16 @@ pub(crate) enum SettingValue {
     File(PathBuf),
     /// `{ command = "..." }`; what to run is hidden too, it may hold a password.
     Command(Secret<String>),
+}
+
+impl DriveConfig {
+    /// Where the key stands that a plugin complains of, going by the names it quotes in backticks; the
+    /// drive itself when it names none that is there.
+    pub(crate) fn place_of(&self, complaint: &str) -> &str {
+        let quoted = complaint.split('`').skip(1).step_by(2);
+        let mut settings = quoted.filter_map(|key| self.settings.get(key));
+        settings.next().map_or(&self.place, |setting| &setting.place)
+    }
 }
 
 impl Setting {
@@ -67,12 +79,16 @@ pub(super) fn check(
     let mut drive = DriveConfig {
         place: source.place(name.span().start),
         plugin: String::new(),
+        plugin_place: String::new(),
         allow_private_hosts: false,
         settings: BTreeMap::new(),
     };
     for (key, value) in table.into_inner() {
         match (key.get_ref().as_str(), value.get_ref()) {
-            ("plugin", Value::String(plugin)) => drive.plugin = plugin.clone(),
+            ("plugin", Value::String(plugin)) => {
+                drive.plugin = plugin.clone();
+                drive.plugin_place = source.place(value.span().start);
+            }
             ("plugin", _) => {
                 return Err(source.error(value.span(), "expected the name of a plugin, a string"));
             }
