@@ -1,9 +1,9 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
-use fuser::{Config, MountOption, Session, SessionACL};
+use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 use linkfs_core::Volume;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -57,17 +57,34 @@ pub fn mount(volume: Arc<Volume>, dir: &Path, options: &MountOptions) -> io::Res
         tracing::info!(%error, "the kernel's read-ahead stays small: only root may enlarge it");
     }
     let (ending, ended) = oneshot::channel();
+    let serving = keep_mounted(session.spawn()?);
     thread::Builder::new()
-        .name("linkfs-serve".into())
-        .spawn(move || ending.send(session.run()))?;
+        .name("linkfs-ending".into())
+        .spawn(move || ending.send(join(serving)))?;
     Ok(Mounted { ended })
+}
+
+/// The thread that serves the session, without what would unmount it at its end. fuser 0.18 unmounts by
+/// path, and takes a connection that is gone for one that is there (`is_mounted` reads POLLERR the wrong
+/// way round): after somebody else's `umount` it would take away whatever lies below on that path.
+fn keep_mounted(mut session: BackgroundSession) -> JoinHandle<io::Result<()>> {
+    let nothing = thread::spawn(|| Ok(()));
+    let serving = std::mem::replace(&mut session.guard, nothing);
+    std::mem::forget(session);
+    serving
+}
+
+fn join(serving: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    let panicked = |_payload| Err(io::Error::other("the thread that served the mount died"));
+    serving.join().unwrap_or_else(panicked)
 }
 
 fn config(options: &MountOptions) -> Config {
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName(options.source.clone()),
-        MountOption::Subtype("linkfs".into()),
+        // As `Subtype` it would be dropped when root mounts, and the table would say just `fuse`.
+        MountOption::CUSTOM("subtype=linkfs".into()),
         MountOption::DefaultPermissions,
         MountOption::NoAtime,
         MountOption::NoSuid,

@@ -1,30 +1,21 @@
-//! Opens the provider that a drive asks for.
+//! Finds the plugin that a drive asks for.
 //!
 //! The host knows plugins by name alone: which ones exist is the program's table, what they do is
-//! theirs.
+//! theirs. Every provider is opened in this process.
 
 #![deny(missing_docs)]
 
 mod suggestion;
 
-use std::sync::Arc;
+use linkfs_provider::{ErrorKind, Plugin, ProviderError, Result};
 
-use linkfs_provider::{ErrorKind, Plugin, Provider, ProviderError, Result, Settings};
-
-/// Opens the provider of a drive configured with `plugin = "name"`, in this process.
+/// The plugin of a drive configured with `plugin = "name"`.
 ///
 /// # Errors
-/// `Invalid` when no plugin has that name, naming those that exist; otherwise whatever the plugin
-/// says about its settings or its login.
-pub async fn open_drive(
-    plugins: &[Plugin],
-    name: &str,
-    settings: Settings,
-) -> Result<Arc<dyn Provider>> {
-    match plugins.iter().find(|plugin| plugin.name == name) {
-        Some(plugin) => (plugin.open)(settings).await,
-        None => Err(unknown_plugin(plugins, name)),
-    }
+/// `Invalid` when no plugin has that name, naming those that exist.
+pub fn find_plugin<'a>(plugins: &'a [Plugin], name: &str) -> Result<&'a Plugin> {
+    let found = plugins.iter().find(|plugin| plugin.name == name);
+    found.ok_or_else(|| unknown_plugin(plugins, name))
 }
 
 fn unknown_plugin(plugins: &[Plugin], name: &str) -> ProviderError {
@@ -57,27 +48,28 @@ mod tests {
         }
     }
 
-    async fn check(name: &str, kind: ErrorKind, message: &str) {
-        let settings = Settings {
-            config: Default::default(),
-            state_dir: Default::default(),
-        };
-        let error = open_drive(PLUGINS, name, settings).await.err().unwrap();
-        assert_eq!((error.kind, error.message.as_str()), (kind, message));
+    #[test]
+    fn a_known_plugin_is_found() {
+        assert_eq!(find_plugin(PLUGINS, "koodrive").unwrap().name, "koodrive");
     }
 
-    #[tokio::test]
-    async fn a_known_plugin_answers_for_itself() {
-        check("koodrive", ErrorKind::LoginExpired, "log in").await;
-    }
-
-    #[tokio::test]
-    async fn an_unknown_plugin_is_refused_with_the_known_ones() {
-        let kind = ErrorKind::Invalid;
-        let message = "no plugin is named \"webdav\" (there is: dingtalk, koodrive)";
-        check("webdav", kind, message).await;
-        let message = "no plugin is named \"kodrive\"; did you mean \"koodrive\"? \
-                       (there is: dingtalk, koodrive)";
-        check("kodrive", kind, message).await;
+    #[test]
+    fn an_unknown_plugin_is_refused_with_the_known_ones() {
+        for (name, message) in [
+            (
+                "webdav",
+                "no plugin is named \"webdav\" (there is: dingtalk, koodrive)",
+            ),
+            (
+                "kodrive",
+                "no plugin is named \"kodrive\"; did you mean \"koodrive\"? (there is: dingtalk, koodrive)",
+            ),
+        ] {
+            let error = find_plugin(PLUGINS, name).unwrap_err();
+            assert_eq!(
+                (error.kind, error.message.as_str()),
+                (ErrorKind::Invalid, message)
+            );
+        }
     }
 }

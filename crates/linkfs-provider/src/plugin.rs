@@ -35,12 +35,21 @@ impl Settings {
     /// The configuration as the plugin's own type, which should deny unknown fields.
     ///
     /// # Errors
-    /// `Invalid`, saying what is wrong: with the key where one is missing or unknown, and never with a
-    /// value, since a misplaced secret must not reach the terminal.
+    /// `Invalid`, naming the key in backticks and saying what was expected of it; never with a value,
+    /// since a misplaced secret must not reach the terminal.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         let config = serde_json::Value::Object(self.config.expose().clone());
-        serde_json::from_value(config)
-            .map_err(|error| ProviderError::new(ErrorKind::Invalid, without_values(&error)))
+        serde_path_to_error::deserialize(config).map_err(|error| {
+            let message = match error.path().iter().next() {
+                None => without_values(error.inner()),
+                // serde has named an unknown key already.
+                Some(_) if error.inner().to_string().starts_with("unknown field") => {
+                    error.inner().to_string()
+                }
+                Some(_) => format!("`{}`: {}", error.path(), without_values(error.inner())),
+            };
+            ProviderError::new(ErrorKind::Invalid, message)
+        })
     }
 }
 
@@ -52,7 +61,9 @@ fn without_values(error: &serde_json::Error) -> String {
         return text;
     };
     match what.split_once([':', '`']) {
-        Some((kind, _value)) if kind.starts_with("invalid ") || kind.starts_with("unknown variant") => {
+        Some((kind, _value))
+            if kind.starts_with("invalid ") || kind.starts_with("unknown variant") =>
+        {
             format!("{}, expected {expected}", kind.trim_end())
         }
         _ => text,
@@ -100,11 +111,11 @@ mod tests {
         check(serde_json::json!({}), "missing field `space`");
         check(
             serde_json::json!({"space": "S", "retries": "s3cret"}),
-            "invalid type, expected u32",
+            "`retries`: invalid type, expected u32",
         );
         check(
             serde_json::json!({"space": "S", "mode": "s3cret"}),
-            "unknown variant, expected `fast`",
+            "`mode`: unknown variant, expected `fast`",
         );
     }
 }

@@ -108,7 +108,8 @@ async fn open_volume(emulator: &Emulator, state: &Path) -> Result<Arc<Volume>> {
     };
     let opened = Opened {
         name: "demo".to_owned(),
-        provider: setup::open_provider("koodrive", settings, mount.deadline).await?,
+        provider: setup::open_provider(&linkfs_plugin_koodrive::PLUGIN, settings, mount.deadline)
+            .await?,
         deadline: mount.deadline,
         allow_private_hosts: true,
     };

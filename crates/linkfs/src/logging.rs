@@ -36,8 +36,7 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
 }
 
 /// Only our own crates get more than warnings: the HTTP libraries print addresses when asked for
-/// details, and the query of an address is a key. fuser gets less: it warns whenever somebody else
-/// unmounted, which is the usual way.
+/// details, and the query of an address is a key.
 fn targets(verbosity: u8) -> Targets {
     let ours = match verbosity {
         0 => LevelFilter::WARN,
@@ -47,7 +46,6 @@ fn targets(verbosity: u8) -> Targets {
     };
     Targets::new()
         .with_default(LevelFilter::WARN)
-        .with_target("fuser", LevelFilter::ERROR)
         .with_target("linkfs", ours)
 }
 
@@ -67,7 +65,6 @@ mod tests {
             (9, "linkfs_fuse", Level::TRACE, true),
             (3, "hyper_util::client", Level::INFO, false),
             (3, "reqwest::connect", Level::WARN, true),
-            (3, "fuser::session", Level::WARN, false),
         ] {
             let enabled = targets(verbosity).would_enable(target, &level);
             assert_eq!(enabled, shown, "{verbosity} {target} {level}");

@@ -19,14 +19,11 @@ pub(crate) struct Mount {
     pub(crate) device: String,
     /// `ext4`, `fuse.linkfs`.
     pub(crate) kind: String,
-    source: String,
 }
 
 impl Mount {
     pub(crate) fn is_ours(&self) -> bool {
-        // The helper for users gives the type its second half; mount(2), used by root, may not.
-        let by_source = self.kind == "fuse" && self.source == SOURCE;
-        by_source || self.kind == linkfs_fuse::FILE_SYSTEM_TYPE
+        self.kind == linkfs_fuse::FILE_SYSTEM_TYPE
     }
 }
 
@@ -63,13 +60,11 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let mut words = line.split(|byte| *byte == b' ');
     let device = words.nth(2)?;
     let folder = words.nth(1)?;
-    let mut words = words.skip_while(|word| *word != b"-").skip(1);
-    let (kind, source) = (words.next()?, words.next()?);
+    let kind = words.skip_while(|word| *word != b"-").nth(1)?;
     Some(Mount {
         folder: PathBuf::from(unescape(folder)),
         device: text(device),
         kind: text(kind),
-        source: text(source),
     })
 }
 
@@ -133,7 +128,7 @@ mod tests {
         );
         check(
             "40 35 0:58 / /mnt/a rw - fuse linkfs rw",
-            Some(("/mnt/a", "0:58", "fuse", true)),
+            Some(("/mnt/a", "0:58", "fuse", false)),
         );
         check(
             "40 35 0:58 / /mnt/a rw - fuse.sshfs linkfs rw",

@@ -63,11 +63,16 @@ impl Setup {
             config: secrets::resolve(&drive.settings, &self.environment)?,
             state_dir: places::drive_state(name)?,
         };
-        let provider = open_provider(&drive.plugin, settings, deadline).await;
+        let explain = |place: &str| format!("{place}: cannot open drive \"{name}\"");
+        let plugin = linkfs_host::find_plugin(PLUGINS, &drive.plugin)
+            .with_context(|| explain(&drive.plugin_place))?;
+        let provider = open_provider(plugin, settings, deadline).await;
         Ok(Opened {
             name: name.to_owned(),
-            provider: provider
-                .with_context(|| format!("{}: cannot open drive \"{name}\"", drive.place))?,
+            provider: provider.map_err(|error| {
+                let place = drive.place_of(&error.to_string());
+                error.context(explain(place))
+            })?,
             deadline,
             allow_private_hosts: drive.allow_private_hosts,
         })
@@ -94,14 +99,13 @@ impl Opened {
     }
 }
 
-/// Opens a provider by its plugin's name.
+/// Opens a provider, within the deadline.
 pub(crate) async fn open_provider(
-    plugin: &str,
+    plugin: &Plugin,
     settings: Settings,
     deadline: Duration,
 ) -> Result<Arc<dyn Provider>> {
-    let opening = linkfs_host::open_drive(PLUGINS, plugin, settings);
-    let opened = tokio::time::timeout(deadline, opening).await;
+    let opened = tokio::time::timeout(deadline, (plugin.open)(settings)).await;
     Ok(opened.with_context(|| format!("no answer within {} s", deadline.as_secs_f32()))??)
 }
 

@@ -48,7 +48,9 @@ impl DriveConfig {
     pub(crate) fn place_of(&self, complaint: &str) -> &str {
         let quoted = complaint.split('`').skip(1).step_by(2);
         let mut settings = quoted.filter_map(|key| self.settings.get(key));
-        settings.next().map_or(&self.place, |setting| &setting.place)
+        settings
+            .next()
+            .map_or(&self.place, |setting| &setting.place)
     }
 }
 
@@ -164,7 +166,8 @@ fn reference(source: &Source<'_>, table: &toml::Table) -> Result<SettingValue, S
             let folder = source.path.parent().unwrap_or(source.path);
             Ok(SettingValue::File(folder.join(path)))
         }
-        _ => Ok(SettingValue::Command(Secret::new(text.clone()))),
+        "command" => Ok(SettingValue::Command(Secret::new(text.clone()))),
+        _ => Err(expected.to_owned()),
     }
 }
 
