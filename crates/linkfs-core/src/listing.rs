@@ -22,6 +22,8 @@ pub(crate) struct Listing {
     /// Counts changes of `state`, for those who wait for the next.
     progress: watch::Sender<u64>,
     started: Instant,
+    /// How long it may be answered from.
+    ttl: Duration,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(crate) enum Phase {
 }
 
 impl Listing {
-    fn new() -> Arc<Listing> {
+    fn new(ttl: Duration) -> Arc<Listing> {
         Arc::new(Listing {
             state: Mutex::new(State {
                 nodes: Vec::new(),
@@ -48,12 +50,13 @@ impl Listing {
             }),
             progress: watch::Sender::new(0),
             started: Instant::now(),
+            ttl,
         })
     }
 
     /// A listing that is complete from the start, for folders that no drive has.
-    pub(crate) fn of(nodes: Vec<Arc<Node>>) -> Arc<Listing> {
-        let listing = Listing::new();
+    pub(crate) fn of(nodes: Vec<Arc<Node>>, ttl: Duration) -> Arc<Listing> {
+        let listing = Listing::new(ttl);
         listing.append(nodes);
         listing.end(Ok(()));
         listing
@@ -102,11 +105,11 @@ impl Listing {
         self.wait_until(State::ended).await
     }
 
-    /// How long the listing may still be answered from, of `ttl` in all.
-    pub(crate) fn valid_for(&self, ttl: Duration) -> Duration {
+    /// How long the listing may still be answered from.
+    pub(crate) fn valid_for(&self) -> Duration {
         match self.lock().phase {
-            Phase::Complete(at) => ttl.saturating_sub(at.elapsed()),
-            Phase::Loading => ttl.saturating_sub(self.started.elapsed()),
+            Phase::Complete(at) => self.ttl.saturating_sub(at.elapsed()),
+            Phase::Loading => self.ttl.saturating_sub(self.started.elapsed()),
             Phase::Failed(..) => Duration::ZERO,
         }
     }
@@ -182,14 +185,17 @@ impl State {
     }
 }
 
-/// Starts to list a folder; the pages arrive in the listing that is returned at once.
+/// Starts to list a folder; the pages arrive in the listing that is returned at once. It is kept for
+/// `ttl`, or longer where the drive wishes so.
 pub(crate) fn start(
     nodes: Arc<Nodes>,
     drive: Arc<Drive>,
     folder: ItemId,
     parent: NodeId,
+    ttl: Duration,
 ) -> Arc<Listing> {
-    let listing = Listing::new();
+    let wished = drive.about().listing_ttl;
+    let listing = Listing::new(wished.map_or(ttl, |wished| wished.max(ttl)));
     let filling = listing.clone();
     tokio::spawn(async move {
         let unfinished = EndOnDrop(filling);
@@ -287,5 +293,61 @@ impl Loader {
     fn broken(&self, what: &str) -> Error {
         let message = format!("list folder {}: {what}", self.folder);
         Error::Drive(ProviderError::new(ErrorKind::Broken, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linkfs_provider::{About, Item, Link, Page, Provider, Result as Answer, async_trait};
+
+    use super::*;
+    use crate::DriveOptions;
+
+    #[derive(Debug)]
+    struct EmptyDrive(About);
+
+    #[async_trait]
+    impl Provider for EmptyDrive {
+        fn about(&self) -> &About {
+            &self.0
+        }
+        async fn list(&self, _folder: &ItemId, _after: Option<&PageToken>) -> Answer<Page> {
+            Ok(Page::default())
+        }
+        async fn stat(&self, _item: &ItemId) -> Answer<Item> {
+            Err(ProviderError::unsupported("stat"))
+        }
+        async fn links(&self, _files: &[ItemId]) -> Vec<Answer<Link>> {
+            Vec::new()
+        }
+    }
+
+    async fn check(configured: u64, wished: Option<u64>, kept: u64) {
+        let provider = EmptyDrive(About {
+            root: "0".into(),
+            links_per_call: 1,
+            calls_in_flight: 1,
+            lists_oldest_first: false,
+            listing_ttl: wished.map(Duration::from_secs),
+        });
+        let options = DriveOptions {
+            deadline: Duration::from_secs(30),
+            allow_private_hosts: false,
+            root: None,
+        };
+        let drive = Drive::new("test", Arc::new(provider), options).unwrap();
+        let ttl = Duration::from_secs(configured);
+        let listing = start(Arc::default(), drive, "0".into(), NodeId::ROOT, ttl);
+        listing.complete().await.unwrap();
+        assert_eq!(listing.valid_for(), Duration::from_secs(kept));
+        tokio::time::advance(Duration::from_secs(kept)).await;
+        assert!(listing.valid_for().is_zero());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_is_kept_as_long_as_the_drive_wishes_or_the_mount_says() {
+        check(30, None, 30).await;
+        check(30, Some(300), 300).await;
+        check(600, Some(300), 600).await;
     }
 }

@@ -57,7 +57,7 @@ impl Tree {
             })
             .collect();
         let listing = Folder {
-            newest: Listing::of(folders),
+            newest: Listing::of(folders, listing_ttl),
             complete: None,
         };
         tree.lock_folders().insert(NodeId::ROOT, listing);
@@ -108,9 +108,7 @@ impl Tree {
             .lock_folders()
             .get(&folder)
             .map(|known| known.newest.clone());
-        newest.map_or(Duration::ZERO, |listing| {
-            listing.valid_for(self.listing_ttl)
-        })
+        newest.map_or(Duration::ZERO, |listing| listing.valid_for())
     }
 
     /// A node as its folder's listing shows it now. A node that left its folder is shown as it was, like
@@ -138,7 +136,7 @@ impl Tree {
         }
     }
 
-    /// The listing to answer from: one that is younger than the TTL, or one being made, or the last
+    /// The listing to answer from: one that is younger than its TTL, or one being made, or the last
     /// complete one when the drive cannot give a newer in time.
     ///
     /// # Errors
@@ -167,7 +165,7 @@ impl Tree {
             What::Control => {
                 let status = self.node(NodeId::STATUS)?;
                 return Ok(Folder {
-                    newest: Listing::of(vec![status]),
+                    newest: Listing::of(vec![status], self.listing_ttl),
                     complete: None,
                 });
             }
@@ -184,6 +182,7 @@ impl Tree {
             drive.clone(),
             item.id.clone(),
             folder.id,
+            self.listing_ttl,
         );
         let fresh = Folder { newest, complete };
         folders.insert(folder.id, fresh.clone());
@@ -193,14 +192,14 @@ impl Tree {
     fn is_current(&self, listing: &Listing) -> bool {
         match listing.phase() {
             Phase::Loading => true,
-            Phase::Complete(at) => at.elapsed() < self.listing_ttl,
+            Phase::Complete(_) => !listing.valid_for().is_zero(),
             Phase::Failed(at, error) => error.is_passing() && at.elapsed() < PAUSE_AFTER_FAILURE,
         }
     }
 
     /// How long a cache may say what a listing says.
     pub(crate) fn validity(&self, listing: &Arc<Listing>) -> Duration {
-        let left = listing.valid_for(self.listing_ttl);
+        let left = listing.valid_for();
         match listing.phase() {
             Phase::Complete(_) if left.is_zero() => VALID_WHILE_UNREACHABLE,
             _ => left,

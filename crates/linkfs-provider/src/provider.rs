@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::{
     ByteCount, Item, ItemId, Link, Page, PageToken, ProviderError, Receiving, Result, Secret,
     Sharing, async_trait,
@@ -99,6 +101,9 @@ pub struct About {
     /// Whether `list` gives older children before younger ones. Then a page's names are final as
     /// soon as it is there: of two equal names the older keeps it.
     pub lists_oldest_first: bool,
+    /// The least time that a listing should be answered from memory: for a drive that counts calls
+    /// against a quota. The mount's own setting holds where it is longer, and for `None`.
+    pub listing_ttl: Option<Duration>,
 }
 
 /// How full a drive is.

@@ -52,6 +52,7 @@ impl KooDrive {
                 // The drive publishes no rates; four at a time have to be enough.
                 calls_in_flight: 4,
                 lists_oldest_first: true,
+                listing_ttl: None,
             },
             space,
             space_used_unit,
