@@ -16,6 +16,46 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
         "the contract knows nothing of those on either side of it",
     ),
     (
+        "linkfs-provider-http",
+        "linkfs-core",
+        "what plugins share knows the contract only",
+    ),
+    (
+        "linkfs-provider-http",
+        "linkfs-fuse",
+        "what plugins share knows the contract only",
+    ),
+    (
+        "linkfs-provider-http",
+        "linkfs-host",
+        "what plugins share knows the contract only",
+    ),
+    (
+        "linkfs-provider-http",
+        "linkfs-emulator",
+        "what plugins share knows the contract only",
+    ),
+    (
+        "linkfs-provider-http",
+        "linkfs-plugin-*",
+        "what plugins share knows none of them",
+    ),
+    (
+        "linkfs-core",
+        "linkfs-provider-http",
+        "how a drive is asked is the plugins' affair",
+    ),
+    (
+        "linkfs-fuse",
+        "linkfs-provider-http",
+        "how a drive is asked is the plugins' affair",
+    ),
+    (
+        "linkfs-host",
+        "linkfs-provider-http",
+        "how a drive is asked is the plugins' affair",
+    ),
+    (
         "linkfs-core",
         "fuser",
         "the core knows no kernel: it must work, and be tested, without one",
@@ -101,7 +141,15 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
 /// Packages that only some of our crates may use.
 const RESERVED: &[(&str, &[&str])] = &[
     ("fuser", &["linkfs-fuse"]),
-    ("axum", &["linkfs-emulator", "linkfs-plugin-koodrive (dev)"]),
+    (
+        "axum",
+        &[
+            "linkfs-emulator",
+            "linkfs-plugin-koodrive (dev)",
+            "linkfs-plugin-pds (dev)",
+            "linkfs-plugin-dingtalk (dev)",
+        ],
+    ),
     ("anyhow", &["linkfs"]),
 ];
 
@@ -202,6 +250,9 @@ fn a_turned_arrow_is_found_and_explained() {
             "stands alone",
         ),
         ("linkfs-core", "linkfs-host", "knows no process"),
+        ("linkfs-core", "linkfs-provider-http", "plugins' affair"),
+        ("linkfs-emulator", "linkfs-provider-http", "shares no type"),
+        ("linkfs-provider-http", "linkfs-core", "contract only"),
         ("linkfs", "fuser", "linkfs-fuse only"),
     ] {
         let mut graph = manifest_graph();

@@ -1,9 +1,9 @@
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use linkfs_provider::{ErrorKind, ProviderError, Result};
-use tokio::sync::Mutex as Gate;
+use linkfs_provider::Result;
+use linkfs_provider_http::{Credential, Redactor};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -12,18 +12,14 @@ use crate::config::{AuthMode, Login};
 use crate::envelope::Envelope;
 use crate::error_codes::LoginVerdict;
 use crate::login;
-use crate::redactor::Redactor;
 use crate::token::{SchemeJoin, Token};
 use crate::token_store::TokenStore;
-
-/// A login that the drive has refused is not tried again for this long: programs that touch a file a
-/// second must not lock the account.
-const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 /// One account: makes calls with its authorization, and renews that when the drive refuses it.
 #[derive(Debug)]
 pub(crate) struct Account {
     shared: Arc<Shared>,
+    credential: Credential<Authority>,
 }
 
 #[derive(Debug)]
@@ -31,35 +27,20 @@ struct Shared {
     client: Client,
     mode: AuthMode,
     store: TokenStore,
-    /// Held across network calls, by whoever finds out what the drive accepts now; the others wait
-    /// for the outcome. Taken before `state`, never while `state` is held.
-    gate: Gate<()>,
-    state: Mutex<State>,
+    last_success: Mutex<Instant>,
 }
 
-#[derive(Debug)]
-struct State {
+/// What calls are authorized with.
+#[derive(Clone, Debug)]
+struct Authority {
     token: Option<Token>,
     join: SchemeJoin,
     /// Whether `join` is more than a setting: a call succeeded with it, or no other does better.
     is_join_known: bool,
-    /// Counts changes of `token` and `join`: who was refused with an older stamp has to try again
-    /// with what is there now.
-    stamp: u64,
-    /// Counts failed renewals: who waited for one takes its failure for an answer.
-    failures: u64,
-    last_failure: Option<(Instant, ProviderError)>,
-    last_success: Instant,
 }
 
 /// What one call is authorized with.
-#[derive(Debug)]
-struct Pass {
-    token: Option<Token>,
-    join: SchemeJoin,
-    is_join_known: bool,
-    stamp: u64,
-}
+type Pass = linkfs_provider_http::Pass<Authority>;
 
 impl Account {
     /// Opens the account; the network is not asked.
@@ -69,7 +50,8 @@ impl Account {
     pub(crate) fn open(setup: Login, state_dir: &Path) -> Result<Self> {
         let redactor = Redactor::new(setup.auth.secrets());
         let owner = setup.auth.fingerprint(setup.endpoint.as_str());
-        let client = Client::new(setup.endpoint, setup.identity, redactor)?;
+        let http = linkfs_provider_http::Client::new(setup.endpoint, redactor)?;
+        let client = Client::new(http, setup.identity);
         let store = TokenStore::new(state_dir, owner);
         let kept = match setup.auth {
             AuthMode::Session { .. } | AuthMode::Carrier { .. } => store.load(),
@@ -78,23 +60,18 @@ impl Account {
         if let Some(kept) = &kept {
             learn(&client, kept);
         }
-        let state = State {
+        let credential = Credential::new(Authority {
             token: kept.or_else(|| setup.auth.given(SystemTime::now())),
             join: setup.scheme_join,
             is_join_known: false,
-            stamp: 0,
-            failures: 0,
-            last_failure: None,
-            last_success: Instant::now(),
-        };
+        });
         let shared = Arc::new(Shared {
             client,
             mode: setup.auth,
             store,
-            gate: Gate::default(),
-            state: Mutex::new(state),
+            last_success: Mutex::new(Instant::now()),
         });
-        Ok(Account { shared })
+        Ok(Account { shared, credential })
     }
 
     /// The client, for what is known without a call.
@@ -104,7 +81,8 @@ impl Account {
 
     /// When a call last succeeded.
     pub(crate) fn last_success(&self) -> Instant {
-        self.shared.state().last_success
+        let last = self.shared.last_success.lock();
+        *last.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes `call`; when the drive refuses the login, renews that once and makes it once more.
@@ -113,7 +91,7 @@ impl Account {
     /// Whatever the drive says; `LoginExpired` when renewing did not help.
     pub(crate) async fn call(&self, call: &Call) -> Result<Envelope> {
         let pass = self.pass().await?;
-        match self.shared.send(call, &pass).await {
+        match self.send(call, &pass).await {
             Ok(answer) => Ok(answer),
             Err(refusal) if self.blames_login(&refusal, &pass) => {
                 self.call_again(call, pass, refusal).await
@@ -124,19 +102,19 @@ impl Account {
 
     async fn call_again(&self, call: &Call, pass: Pass, refusal: Refusal) -> Result<Envelope> {
         if refusal.login == LoginVerdict::Refused
-            && let Some(answer) = self.shared.try_other_joins(call, &pass).await
+            && let Some(answer) = self.try_other_joins(call, &pass).await
         {
             return answer;
         }
         let pass = match self.shared.mode {
             // The refusal has set our clock by the drive's: the next signature may be better.
             AuthMode::App(_) => pass,
-            AuthMode::Token { .. } if self.shared.state().stamp == pass.stamp => {
+            AuthMode::Token { .. } if self.credential.pass().stamp == pass.stamp => {
                 return Err(self.shared.mode.login_over(&refusal.error));
             }
             _ => self.renewed(pass.stamp).await?,
         };
-        let answer = self.shared.send(call, &pass).await;
+        let answer = self.send(call, &pass).await;
         answer.map_err(|refusal| match refusal.login {
             LoginVerdict::Refused => self.shared.mode.login_over(&refusal.error),
             _ => refusal.error,
@@ -150,7 +128,7 @@ impl Account {
         let is_old = |token: &Token| token.is_past_half_life(SystemTime::now());
         match refusal.login {
             LoginVerdict::Refused => true,
-            LoginVerdict::Unclear => can_renew && pass.token.as_ref().is_some_and(is_old),
+            LoginVerdict::Unclear => can_renew && pass.value.token.as_ref().is_some_and(is_old),
             LoginVerdict::Fine => false,
         }
     }
@@ -158,11 +136,11 @@ impl Account {
     /// What to authorize the next call with: logs in first when there is no token, and renews one
     /// that is about to end.
     async fn pass(&self) -> Result<Pass> {
-        let pass = self.shared.pass();
+        let pass = self.credential.pass();
         if matches!(self.shared.mode, AuthMode::App(_)) {
             return Ok(pass);
         }
-        match &pass.token {
+        match &pass.value.token {
             None => self.renewed(pass.stamp).await,
             // A token that is about to end holds still: without a new one the call may succeed.
             Some(token) if token.is_due(SystemTime::now()) => {
@@ -173,49 +151,26 @@ impl Account {
         }
     }
 
-    /// The pass after the one with `stamp`. The work is a task of its own: a caller that is dropped
-    /// half-way must not lose a refresh token that the drive has already replaced. The task ends by
-    /// itself, with the client's timeout at the latest.
+    /// The pass after the one with `stamp`.
     async fn renewed(&self, stamp: u64) -> Result<Pass> {
         let shared = self.shared.clone();
-        let failures = shared.state().failures;
-        let task = tokio::spawn(async move { shared.renew(stamp, failures).await });
-        task.await.unwrap_or_else(|_| {
-            let message = "the login was given up half-way";
-            Err(ProviderError::new(ErrorKind::Unavailable, message))
-        })?;
-        Ok(self.shared.pass())
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is a single assignment: a panic leaves it whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn pass(&self) -> Pass {
-        let state = self.state();
-        Pass {
-            token: state.token.clone(),
-            join: state.join,
-            is_join_known: state.is_join_known,
-            stamp: state.stamp,
-        }
+        let next = move |old: Authority| async move { shared.next(old).await };
+        self.credential.renewed(stamp, next).await
     }
 
     async fn send(&self, call: &Call, pass: &Pass) -> Result<Envelope, Refusal> {
-        let authorization = match (&self.mode, &pass.token) {
+        let Shared { client, mode, .. } = &*self.shared;
+        let authorization = match (mode, &pass.value.token) {
             (AuthMode::App(key), _) => Authorization::Signed(key),
-            (_, Some(token)) => Authorization::Header(token.header(self.mode.scheme(), pass.join)),
+            (_, Some(token)) => Authorization::Header(token.header(mode.scheme(), pass.value.join)),
             (_, None) => Authorization::None,
         };
-        let answer = self.client.send(call, &authorization).await;
+        let answer = client.send(call, &authorization).await;
         if answer.is_ok() {
-            let mut state = self.state();
-            state.last_success = Instant::now();
+            self.shared.succeeded();
             // A late answer to an older pass says nothing of the present one.
-            state.is_join_known |= state.stamp == pass.stamp;
+            let know = |authority: &mut Authority| authority.is_join_known = true;
+            self.credential.note(pass.stamp, know);
         }
         answer
     }
@@ -223,91 +178,73 @@ impl Shared {
     /// Makes `call` with the other ways to join scheme and token, once in the account's life and
     /// only while none has succeeded. `None` when that changed nothing for this call.
     async fn try_other_joins(&self, call: &Call, pass: &Pass) -> Option<Result<Envelope>> {
-        let token = pass.token.as_ref().filter(|_| !pass.is_join_known)?;
-        let _gate = self.gate.lock().await;
-        let now = self.pass();
-        if now.stamp != pass.stamp || now.is_join_known {
+        let token = pass.value.token.as_ref();
+        let token = token.filter(|_| !pass.value.is_join_known)?;
+        let _alone = self.credential.alone().await;
+        let now = self.credential.pass();
+        if now.stamp != pass.stamp || now.value.is_join_known {
             return None;
         }
-        let header = |join| token.header(self.mode.scheme(), join);
-        let mut tried = vec![header(pass.join)];
+        let header = |join| token.header(self.shared.mode.scheme(), join);
+        let mut tried = vec![header(pass.value.join)];
         for join in SchemeJoin::ALL {
             if tried.contains(&header(join)) {
                 continue;
             }
             tried.push(header(join));
             let authorization = Authorization::Header(header(join));
-            match self.client.send(call, &authorization).await {
+            match self.shared.client.send(call, &authorization).await {
                 Err(refusal) if refusal.login == LoginVerdict::Refused => {}
                 // The drive that cannot answer has not said what it thinks of the login.
                 Err(refusal) if !refusal.is_told => return Some(Err(refusal.error)),
                 answer => {
-                    self.choose(join);
+                    self.choose(now.value, join);
                     return Some(answer.map_err(|refusal| refusal.error));
                 }
             }
         }
-        self.state().is_join_known = true;
+        let know = |authority: &mut Authority| authority.is_join_known = true;
+        self.credential.note(pass.stamp, know);
         None
     }
 
-    fn choose(&self, join: SchemeJoin) {
+    fn choose(&self, authority: Authority, join: SchemeJoin) {
         info!(?join, "the drive takes the token written this way");
-        let mut state = self.state();
-        state.join = join;
-        state.is_join_known = true;
-        state.stamp += 1;
-        state.last_success = Instant::now();
+        self.credential.replace(Authority {
+            join,
+            is_join_known: true,
+            ..authority
+        });
+        self.shared.succeeded();
+    }
+}
+
+impl Shared {
+    fn succeeded(&self) {
+        let last = self.last_success.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Replaces the token with `stamp`, unless somebody did, or failed to, since `failures` was read.
-    async fn renew(&self, stamp: u64, failures: u64) -> Result<()> {
-        let _gate = self.gate.lock().await;
-        let now = self.pass();
-        if now.stamp != stamp {
-            return Ok(());
-        }
-        if let Some(failure) = self.standing_failure(failures) {
-            return Err(failure);
-        }
-        let old = now.token.as_ref();
-        match login::next_token(&self.mode, &self.client, old, now.join).await {
-            Ok(token) => self.adopt(token),
-            Err(failure) => {
-                let mut state = self.state();
-                state.failures += 1;
-                state.last_failure = Some((Instant::now(), failure.clone()));
-                return Err(failure);
-            }
-        }
-        Ok(())
-    }
-
-    /// A failure that answers for a renewal asked for when `failures` were known.
-    fn standing_failure(&self, failures: u64) -> Option<ProviderError> {
-        let state = self.state();
-        let (at, failure) = state.last_failure.as_ref()?;
-        let is_refused = failure.kind == ErrorKind::LoginExpired && at.elapsed() < REFUSED_FOR;
-        (is_refused || state.failures != failures).then(|| failure.clone())
-    }
-
-    /// Uses `token` from now on, once it is kept: what was used and then lost cannot be renewed.
-    fn adopt(&self, token: Token) {
+    /// What follows on `old`: used from now on, once it is kept, since what was used and then lost
+    /// cannot be renewed.
+    async fn next(&self, old: Authority) -> Result<Authority> {
+        let token = login::next_token(&self.mode, &self.client, old.token.as_ref(), old.join);
+        let token = token.await?;
         learn(&self.client, &token);
         // A few hundred bytes, at most every few minutes: not worth a thread of its own.
         if let Err(error) = self.store.save(&token) {
             warn!(%error, "the new token cannot be kept: the next start may need a new login");
         }
-        let mut state = self.state();
-        state.token = Some(token);
-        state.stamp += 1;
-        state.last_failure = None;
+        Ok(Authority {
+            token: Some(token),
+            ..old
+        })
     }
 }
 
 fn learn(client: &Client, token: &Token) {
-    client.redactor.learn(token.bare());
+    client.http.redactor.learn(token.bare());
     if let Some(refresh) = &token.refresh {
-        client.redactor.learn(refresh.expose());
+        client.http.redactor.learn(refresh.expose());
     }
 }

@@ -2,9 +2,8 @@ use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
 use linkfs_provider::Secret;
+use linkfs_provider_http::timestamp;
 use sha2::{Digest, Sha256};
-
-use crate::timestamp;
 
 /// How far `X-Date` is set back: the drive refuses a time even slightly ahead of its own.
 pub(crate) const BACKDATE: Duration = Duration::from_secs(5);

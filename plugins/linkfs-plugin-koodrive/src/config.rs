@@ -1,6 +1,6 @@
-use linkfs_provider::{ErrorKind, ItemId, ProviderError, Result, Secret};
+use linkfs_provider::{ItemId, Result, Secret};
+use linkfs_provider_http::settings::{check_header, endpoint, invalid, missing, secret};
 use reqwest::Url;
-use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 use crate::app_signature::AppKey;
@@ -256,52 +256,9 @@ impl Config {
     }
 }
 
-/// A credential that travels in a header. Files and commands leave line ends behind: they are cut.
-fn secret(mode: &str, key: &str, value: Option<&Secret<String>>) -> Result<Secret<String>> {
-    let value = value.map_or("", |value| value.expose().trim());
-    if value.is_empty() {
-        return Err(missing(mode, key));
-    }
-    check_header(key, Some(value))?;
-    Ok(Secret::new(value.to_owned()))
-}
-
-fn check_header(key: &str, value: Option<&str>) -> Result<()> {
-    match value.map(HeaderValue::from_str) {
-        Some(Err(_)) => Err(invalid(format!(
-            "`{key}` holds characters that an HTTP header cannot carry"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn endpoint(text: &str) -> Result<Url> {
-    let wrong = || {
-        invalid("`endpoint` must be an address like https://host, without user, query or fragment")
-    };
-    let url = Url::parse(text.trim_end_matches('/')).map_err(|_| wrong())?;
-    let is_bare = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    let is_http = matches!(url.scheme(), "https" | "http") && url.host_str().is_some();
-    if is_bare && is_http {
-        Ok(url)
-    } else {
-        Err(wrong())
-    }
-}
-
-fn missing(mode: &str, key: &str) -> ProviderError {
-    invalid(format!("auth_mode = \"{mode}\" needs `{key}`"))
-}
-
-fn invalid(message: impl Into<String>) -> ProviderError {
-    ProviderError::new(ErrorKind::Invalid, message)
-}
-
 #[cfg(test)]
 mod tests {
+    use linkfs_provider::ErrorKind;
     use serde_json::{Value, json};
 
     use super::*;

@@ -5,10 +5,11 @@ use linkfs_provider::{
     About, ErrorKind, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, ProviderError,
     Result, Usage, Version, async_trait,
 };
+use linkfs_provider_http::path;
 use tracing::debug;
 
 use crate::account::Account;
-use crate::client::{self, Call};
+use crate::client::Call;
 use crate::config::{AuthMode, Setup, Space};
 use crate::envelope::Envelope;
 use crate::keep_alive::KeepAlive;
@@ -72,7 +73,7 @@ impl KooDrive {
         }
         let path = format!(
             "/koodrive/ose/v1/files/{}/detail",
-            client::segment(id.as_str())?
+            path::segment(id.as_str())?
         );
         let body = serde_json::json!({"containerId": self.space.container});
         let answer = self

@@ -1,4 +1,5 @@
 use linkfs_provider::ErrorKind::{self, *};
+use linkfs_provider_http::status;
 
 /// What a refusal says about our login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Said<'_> {
                 .or_else(|| gateway(code, self.message))
                 .or_else(|| drive_kit(code))
         });
-        let kind = by_code.unwrap_or_else(|| by_status(self.status));
+        let kind = by_code.unwrap_or_else(|| status::kind(self.status));
         let is_unclear = self.status == 400 && self.is_vague();
         match is_unclear {
             true => (kind, LoginVerdict::Unclear),
@@ -47,7 +48,6 @@ impl Said<'_> {
                 Some("0301" | "0303" | "0305" | "0307")
             )
             || matches!(drive_kit_number(code), Some(4011 | 4014..=4017));
-        // A precise business code outweighs any word in the message.
         // A precise code outweighs any word in the message, and the status too.
         let is_login_status = match self.status {
             401 => true,
@@ -128,17 +128,6 @@ fn drive_kit_number(code: &str) -> Option<u16> {
         return code[4..].parse().ok();
     }
     None
-}
-
-fn by_status(status: u16) -> ErrorKind {
-    match status {
-        400 => Invalid,
-        403 => Denied,
-        404 | 410 => NotFound,
-        408 | 425 | 500.. => Unavailable,
-        429 => RateLimited,
-        _ => Broken,
-    }
 }
 
 fn speaks_of_login(message: &str) -> bool {

@@ -3,18 +3,16 @@ use std::time::SystemTime;
 use linkfs_provider::{
     ByteCount, ErrorKind, Hashes, Item, ItemKind, ProviderError, Result, Version,
 };
+use linkfs_provider_http::{timestamp, value};
 use serde_json::{Map, Value};
-
-use crate::envelope;
-use crate::timestamp;
 
 /// An item in a listing or a detail answer.
 ///
 /// # Errors
 /// `Broken` for one without id, name, or (a file) its size: a made-up size would give wrong bytes.
 pub(crate) fn read(fields: &Map<String, Value>) -> Result<Item> {
-    let id = envelope::text_of(fields, "id").ok_or_else(|| broken("an item without id"))?;
-    let name = fields.get("fileName").and_then(envelope::text);
+    let id = value::text_of(fields, "id").ok_or_else(|| broken("an item without id"))?;
+    let name = fields.get("fileName").and_then(value::text);
     let name = name.ok_or_else(|| broken(format!("item {id} has no name")))?;
     let kind = kind(fields).ok_or_else(|| broken(format!("file {id} has no readable size")))?;
     let modified = fields.get("editedTime").and_then(timestamp::read);
@@ -26,20 +24,20 @@ pub(crate) fn read(fields: &Map<String, Value>) -> Result<Item> {
         modified,
         created: fields.get("createdTime").and_then(timestamp::read),
         hashes: Hashes::new(),
-        mime: envelope::text_of(fields, "mimeType"),
+        mime: value::text_of(fields, "mimeType"),
     })
 }
 
 /// Whether the item lies in the recycle bin.
 pub(crate) fn is_recycled(fields: &Map<String, Value>) -> bool {
-    fields.get("recycled").is_some_and(envelope::flag)
+    fields.get("recycled").is_some_and(value::flag)
 }
 
 fn kind(fields: &Map<String, Value>) -> Option<ItemKind> {
     if is_folder(fields) {
         return Some(ItemKind::Folder);
     }
-    let size = fields.get("size").and_then(envelope::count)?;
+    let size = fields.get("size").and_then(value::count)?;
     Some(ItemKind::File {
         size: ByteCount(size),
     })
@@ -47,9 +45,9 @@ fn kind(fields: &Map<String, Value>) -> Option<ItemKind> {
 
 /// Types 10 (folder) and 11 (smart folder); without a type the media type tells.
 fn is_folder(fields: &Map<String, Value>) -> bool {
-    match envelope::text_of(fields, "fileType") {
+    match value::text_of(fields, "fileType") {
         Some(kind) => matches!(kind.as_str(), "10" | "11"),
-        None => envelope::text_of(fields, "mimeType").is_some_and(|mime| mime.ends_with("folder")),
+        None => value::text_of(fields, "mimeType").is_some_and(|mime| mime.ends_with("folder")),
     }
 }
 
@@ -61,7 +59,7 @@ fn version(fields: &Map<String, Value>, kind: ItemKind, modified: Option<SystemT
     };
     let edited = match modified.and_then(timestamp::ms) {
         Some(ms) => ms.to_string(),
-        None => envelope::text_of(fields, "editedTime").unwrap_or_default(),
+        None => value::text_of(fields, "editedTime").unwrap_or_default(),
     };
     Version(format!("{edited}-{size}"))
 }

@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use linkfs_provider::{ErrorKind, ItemId, Link, ProviderError, Result, SignedUrl};
+use linkfs_provider_http::value;
 use serde_json::{Map, Value, json};
 
 use crate::client::{Call, Client};
-use crate::envelope::{self, Envelope};
+use crate::envelope::Envelope;
 use crate::error_codes::Said;
 use crate::link_expiry;
 
@@ -29,14 +30,14 @@ pub(crate) fn call(container: &str, files: &[&ItemId]) -> Call {
 /// `Broken` when there is no list of downloads.
 pub(crate) fn read(answer: &Envelope, client: &Client) -> Result<Links> {
     let downloads = match answer.field("downloads") {
-        Some(downloads) => envelope::elements(downloads),
+        Some(downloads) => value::elements(downloads),
         None if answer.names("downloads") => &[],
         None => return Err(broken("the answer has no list of downloads")),
     };
     let mut links = Links::new();
     for fields in downloads.iter().filter_map(Value::as_object) {
-        if let Some(id) = envelope::text_of(fields, "fileId") {
-            let link = || link(fields, client, client.clock.now());
+        if let Some(id) = value::text_of(fields, "fileId") {
+            let link = || link(fields, client, client.http.clock.now());
             links.entry(ItemId(id)).or_insert_with(link);
         }
     }
@@ -47,7 +48,7 @@ fn link(fields: &Map<String, Value>, client: &Client, now: SystemTime) -> Result
     if let Some(code) = fields.get("code").filter(|code| is_refusal(code)) {
         return Err(refusal(fields, code, client));
     }
-    let url = envelope::text_of(fields, "url");
+    let url = value::text_of(fields, "url");
     let url = url.ok_or_else(|| broken("the answer has no address for this file"))?;
     Ok(Link {
         valid_for: link_expiry::valid_for(&url, now),
@@ -57,12 +58,12 @@ fn link(fields: &Map<String, Value>, client: &Client, now: SystemTime) -> Result
 }
 
 fn is_refusal(code: &Value) -> bool {
-    !code.is_null() && !envelope::is_zero(code)
+    !code.is_null() && !value::is_zero(code)
 }
 
 fn refusal(fields: &Map<String, Value>, code: &Value, client: &Client) -> ProviderError {
-    let code = envelope::text(code);
-    let message = envelope::text_of(fields, "msg").unwrap_or_default();
+    let code = value::text(code);
+    let message = value::text_of(fields, "msg").unwrap_or_default();
     let said = Said {
         status: 200,
         code: code.as_deref(),
@@ -84,15 +85,16 @@ fn broken(message: &str) -> ProviderError {
 mod tests {
     use std::time::Duration;
 
+    use linkfs_provider_http::Redactor;
     use reqwest::Url;
 
     use super::*;
     use crate::config::Identity;
-    use crate::redactor::Redactor;
 
     fn links(answer: Value) -> Result<Links> {
         let endpoint = Url::parse("http://127.0.0.1:1").unwrap();
-        let client = Client::new(endpoint, Identity::default(), Redactor::default()).unwrap();
+        let http = linkfs_provider_http::Client::new(endpoint, Redactor::default()).unwrap();
+        let client = Client::new(http, Identity::default());
         read(
             &Envelope::parse(answer.to_string().as_bytes()).unwrap(),
             &client,

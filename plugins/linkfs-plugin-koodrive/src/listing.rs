@@ -1,11 +1,12 @@
 use std::collections::HashSet;
 
 use linkfs_provider::{ErrorKind, Item, ItemId, Page, PageToken, ProviderError, Result};
+use linkfs_provider_http::{path, value};
 use serde_json::{Value, json};
 
-use crate::client::{self, Call};
+use crate::client::Call;
 use crate::config::Space;
-use crate::envelope::{self, Envelope};
+use crate::envelope::Envelope;
 use crate::item;
 
 /// The largest page the drive gives.
@@ -58,7 +59,7 @@ fn page_call(
     let Some(team) = &space.team else {
         return Ok(Call::post("list", "/koodrive/ose/v1/files/0", &body));
     };
-    let path = format!("/koodrive/ose/v1/files/{}/0", client::segment(&team.group)?);
+    let path = format!("/koodrive/ose/v1/files/{}/0", path::segment(&team.group)?);
     Ok(Call::post("list", path, &body).with_query("team_type", team.kind.to_string()))
 }
 
@@ -96,7 +97,7 @@ fn items(answer: &Envelope) -> Result<Vec<Item>> {
 
 fn array(answer: &Envelope) -> Result<&[Value]> {
     if let Some(array) = ARRAYS.iter().find_map(|path| answer.at(path)) {
-        return Ok(envelope::elements(array));
+        return Ok(value::elements(array));
     }
     if let Some(Value::Array(array)) = answer.at("data") {
         return Ok(array);
@@ -114,7 +115,7 @@ fn array(answer: &Envelope) -> Result<&[Value]> {
 
 fn next(answer: &Envelope) -> Option<PageToken> {
     let cursor = CURSORS.iter().find_map(|path| answer.at(path))?;
-    let cursor = envelope::text(cursor).filter(|text| !text.is_empty())?;
+    let cursor = value::text(cursor).filter(|text| !text.is_empty())?;
     Some(PageToken(cursor))
 }
 

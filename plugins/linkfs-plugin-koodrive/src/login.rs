@@ -1,13 +1,12 @@
 use std::time::{Duration, SystemTime};
 
 use linkfs_provider::{ErrorKind, ProviderError, Result, Secret};
+use linkfs_provider_http::{settings, status, value};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::app_signature::hex;
 use crate::client::{Authorization, Call, Client, Refusal};
 use crate::config::AuthMode;
-use crate::envelope::{self, Envelope};
+use crate::envelope::Envelope;
 use crate::token::{Life, SchemeJoin, Token};
 
 /// A carrier's token lives half an hour where the answer does not say.
@@ -58,7 +57,8 @@ impl AuthMode {
             }
             AuthMode::App(key) => ["app", &key.app_id, key.app_secret.expose()],
         };
-        hex(&Sha256::digest(json!([endpoint, parts]).to_string()))
+        let [mode, who, proof] = parts;
+        settings::fingerprint(&[endpoint, mode, who, proof])
     }
 
     /// What a person has to do when the login is over.
@@ -132,7 +132,7 @@ async fn carrier_refresh(
     let call = Call::post("refresh token", "/koodrive/ose/v1/auth/refreshToken", &body);
     match renew(mode, client, &call, old, join).await {
         Ok(token) => Ok(Some(token)),
-        Err(refusal) if is_temporary(&refusal.error) => Err(refusal.error),
+        Err(refusal) if status::is_temporary(refusal.error.kind) => Err(refusal.error),
         Err(_) => Ok(None),
     }
 }
@@ -177,12 +177,12 @@ fn read(answer: &Envelope, old: Option<&Token>, usual_life: Duration) -> Result<
     let info = answer.at("data.sessionInfo").and_then(Value::as_object);
     let fields = info.filter(|info| info.contains_key("accessToken"));
     let fields = fields.or_else(|| answer.object_with("accessToken"));
-    let access = fields.and_then(|fields| envelope::text_of(fields, "accessToken"));
+    let access = fields.and_then(|fields| value::text_of(fields, "accessToken"));
     let (Some(fields), Some(access)) = (fields, access) else {
         let message = "the answer to the login holds no token";
         return Err(ProviderError::new(ErrorKind::Broken, message));
     };
-    let refresh = envelope::text_of(fields, "refreshToken").map(Secret::new);
+    let refresh = value::text_of(fields, "refreshToken").map(Secret::new);
     let life = match old.map(|old| old.life) {
         Some(sliding @ Life::Sliding(_)) => sliding,
         _ => Life::Fixed(life(fields).unwrap_or(usual_life)),
@@ -197,21 +197,17 @@ fn read(answer: &Envelope, old: Option<&Token>, usual_life: Duration) -> Result<
 }
 
 fn life(fields: &Map<String, Value>) -> Option<Duration> {
-    let seconds = envelope::count(fields.get("expiresIn")?)?;
+    let seconds = value::count(fields.get("expiresIn")?)?;
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// What a refused login means: a drive that cannot answer now may do so later; everything else it
 /// says stays so until a person acts.
 fn final_word(mode: &AuthMode, refusal: Refusal) -> ProviderError {
-    match is_temporary(&refusal.error) {
+    match status::is_temporary(refusal.error.kind) {
         true => refusal.error,
         false => mode.login_over(&refusal.error),
     }
-}
-
-fn is_temporary(error: &ProviderError) -> bool {
-    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::RateLimited)
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 use linkfs_provider::{ByteCount, ErrorKind, ProviderError, Result, Usage};
+use linkfs_provider_http::{path, value};
 use serde_json::{Map, Value};
 
-use crate::client::{self, Call};
-use crate::envelope::{self, Envelope};
+use crate::client::Call;
+use crate::envelope::Envelope;
 
 /// Asks for the space by its id.
 ///
 /// # Errors
 /// `Invalid` for an id that cannot stand in a path.
 pub(crate) fn call(container: &str) -> Result<Call> {
-    let id = client::segment(container)?;
+    let id = path::segment(container)?;
     Ok(Call::get(
         "usage",
         format!("/koodrive/ose/v1/space/container/{id}"),
@@ -39,10 +40,10 @@ fn space<'a>(answer: &'a Envelope, container: &str) -> Option<&'a Map<String, Va
     if let Some(space) = answer.object_with("spaceUsed") {
         return Some(space);
     }
-    let spaces = envelope::elements(answer.at("data")?);
+    let spaces = value::elements(answer.at("data")?);
     let spaces: Vec<_> = spaces.iter().filter_map(Value::as_object).collect();
     let is_ours = |space: &&&Map<String, Value>| {
-        envelope::text_of(space, "containerId").as_deref() == Some(container)
+        value::text_of(space, "containerId").as_deref() == Some(container)
     };
     match spaces.as_slice() {
         [only] => Some(*only),
@@ -71,7 +72,7 @@ fn used_bytes(used: f64, unit: u64, total: Option<u64>) -> u64 {
 
 /// A number that may be text and may have a fraction.
 fn number(space: &Map<String, Value>, name: &str) -> Option<f64> {
-    let number: f64 = envelope::text_of(space, name)?.trim().parse().ok()?;
+    let number: f64 = value::text_of(space, name)?.trim().parse().ok()?;
     number.is_finite().then_some(number)
 }
 

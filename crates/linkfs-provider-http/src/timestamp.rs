@@ -1,3 +1,5 @@
+//! Times as drives write them.
+
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -5,17 +7,25 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::envelope;
+use crate::value;
 
 /// The compact form of signatures: `20260105T080910Z`.
 const COMPACT: &str = "%Y%m%dT%H%M%SZ";
 
+/// In milliseconds this is March 1973, in seconds the year 5138: no drive means either.
+const SECONDS_BELOW: u64 = 100_000_000_000;
+
 /// A time as the drive writes it: RFC 3339, the same without a zone (then UTC, as documented), or
-/// milliseconds since 1970 as a number or text. `None` for anything else.
-pub(crate) fn read(value: &Value) -> Option<SystemTime> {
-    let text = envelope::text(value)?;
-    if let Ok(ms) = text.parse::<u64>() {
-        return SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms));
+/// milliseconds since 1970 as a number or text; a number below 10^11 counts seconds. `None` for
+/// anything else.
+pub fn read(time: &Value) -> Option<SystemTime> {
+    let text = value::text(time)?;
+    if let Ok(number) = text.parse::<u64>() {
+        let since_1970 = match number < SECONDS_BELOW {
+            true => Duration::from_secs(number),
+            false => Duration::from_millis(number),
+        };
+        return SystemTime::UNIX_EPOCH.checked_add(since_1970);
     }
     let zoned = text.parse::<Timestamp>().ok();
     let time = zoned.or_else(|| utc(text.parse().ok()?))?;
@@ -23,23 +33,23 @@ pub(crate) fn read(value: &Value) -> Option<SystemTime> {
 }
 
 /// Milliseconds since 1970.
-pub(crate) fn ms(time: SystemTime) -> Option<i64> {
+pub fn ms(time: SystemTime) -> Option<i64> {
     Some(Timestamp::try_from(time).ok()?.as_millisecond())
 }
 
 /// The time of an HTTP `Date` or `Retry-After` header.
-pub(crate) fn http_date(text: &str) -> Option<SystemTime> {
+pub fn http_date(text: &str) -> Option<SystemTime> {
     let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(zoned.timestamp().into())
 }
 
 /// Reads the compact form.
-pub(crate) fn compact(text: &str) -> Option<SystemTime> {
+pub fn compact(text: &str) -> Option<SystemTime> {
     utc(DateTime::strptime(COMPACT, text).ok()?).map(Into::into)
 }
 
 /// Writes the compact form.
-pub(crate) fn to_compact(time: SystemTime) -> String {
+pub fn to_compact(time: SystemTime) -> String {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
     time.strftime(COMPACT).to_string()
 }
@@ -66,6 +76,7 @@ mod tests {
         check(json!("2026-01-02T03:05:00.120"), expected);
         check(json!(1_767_323_100_120_u64), expected);
         check(json!("1767323100120"), expected);
+        check(json!(1_767_323_100), Some(1_767_323_100_000));
     }
 
     #[test]

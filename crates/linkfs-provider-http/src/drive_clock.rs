@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 /// The header counts whole seconds, so this clock may be up to a second (and the way of the answer)
 /// behind the drive's, never ahead of it.
 #[derive(Debug, Default)]
-pub(crate) struct DriveClock {
+pub struct DriveClock {
     ahead_ns: AtomicI64,
 }
 
 impl DriveClock {
     /// Notes what the drive's clock showed at a local time.
-    pub(crate) fn set(&self, drive: SystemTime, local: SystemTime) {
+    pub fn set(&self, drive: SystemTime, local: SystemTime) {
         let ahead = match drive.duration_since(local) {
             Ok(ahead) => nanos(ahead),
             Err(behind) => -nanos(behind.duration()),
@@ -21,7 +21,7 @@ impl DriveClock {
     }
 
     /// The drive's time now.
-    pub(crate) fn now(&self) -> SystemTime {
+    pub fn now(&self) -> SystemTime {
         self.at(SystemTime::now())
     }
 

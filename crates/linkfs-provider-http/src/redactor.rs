@@ -12,14 +12,14 @@ const RECENT: usize = 16;
 
 /// Takes our secrets out of what the drive says before a person or a log sees it.
 #[derive(Debug, Default)]
-pub(crate) struct Redactor {
+pub struct Redactor {
     fixed: Vec<Secret<String>>,
     recent: Mutex<VecDeque<Secret<String>>>,
 }
 
 impl Redactor {
     /// Knows the secrets of the settings.
-    pub(crate) fn new(fixed: Vec<Secret<String>>) -> Self {
+    pub fn new(fixed: Vec<Secret<String>>) -> Self {
         Redactor {
             fixed,
             recent: Mutex::default(),
@@ -27,14 +27,14 @@ impl Redactor {
     }
 
     /// Learns a secret that the drive gave.
-    pub(crate) fn learn(&self, secret: &str) {
+    pub fn learn(&self, secret: &str) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.push_front(Secret::new(secret.to_owned()));
         recent.truncate(RECENT);
     }
 
     /// `text` in one line, without secrets and addresses, cut to a length for people.
-    pub(crate) fn clean(&self, text: &str) -> String {
+    pub fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         for secret in self.fixed.iter().chain(recent.iter()) {

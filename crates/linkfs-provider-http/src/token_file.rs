@@ -1,0 +1,166 @@
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use crate::value;
+
+/// Keeps renewed tokens on disk: a refresh token works once, so the next process needs the newest.
+#[derive(Clone, Debug)]
+pub struct TokenFile {
+    dir: PathBuf,
+    /// Of which settings the kept token is. Another account's token is not looked at, and a new
+    /// token in the settings wins over what came of the old one.
+    owner: String,
+}
+
+/// Holds the file against every other process until it is dropped, the process's own end included.
+#[derive(Debug)]
+pub struct TokenLock(#[expect(dead_code, reason = "open is what it does")] File);
+
+impl TokenFile {
+    /// The file in `dir`, which is made when it is first written to. `owner` names the settings and
+    /// must not give them away: a fingerprint.
+    pub fn new(dir: &Path, owner: String) -> Self {
+        TokenFile {
+            dir: dir.to_owned(),
+            owner,
+        }
+    }
+
+    /// The fields that were kept, when they are of the same settings. Needs no lock: what is found is
+    /// always whole.
+    pub fn load(&self) -> Option<Map<String, Value>> {
+        let text = match fs::read(self.file()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                warn!(%error, "the kept token cannot be read");
+                return None;
+            }
+        };
+        let kept: Map<String, Value> = serde_json::from_slice(&text).ok()?;
+        (value::text_of(&kept, "owner")? == self.owner).then_some(kept)
+    }
+
+    /// Waits until no other process, and nobody else in this one, holds the lock.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub async fn lock(&self) -> io::Result<TokenLock> {
+        let file = self.clone();
+        let (tell, told) = oneshot::channel();
+        // A thread of its own, because the end of the runtime would wait for one of the runtime's.
+        // When nobody waits any more, the lock is dropped as soon as it is there.
+        thread::Builder::new().spawn(move || tell.send(file.lock_now()))?;
+        told.await.map_err(io::Error::other)?
+    }
+
+    /// Like [`TokenFile::lock`], on this thread: for who holds the lock for a moment only.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn lock_now(&self) -> io::Result<TokenLock> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)?;
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(self.dir.join("token.lock"))?;
+        file.lock()?;
+        Ok(TokenLock(file))
+    }
+
+    /// Keeps `fields`: after this call either they or the ones before are on disk, whole.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn save(&self, _lock: &TokenLock, mut fields: Map<String, Value>) -> io::Result<()> {
+        fields.insert("owner".into(), Value::String(self.owner.clone()));
+        let text = Value::Object(fields).to_string();
+        let temporary = self.dir.join("token.json.new");
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, self.file())?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.join("token.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn save(file: &TokenFile, access: &str) {
+        let fields = json!({"access": access}).as_object().unwrap().clone();
+        file.save(&file.lock_now().unwrap(), fields).unwrap();
+    }
+
+    #[test]
+    fn the_newest_token_of_the_same_settings_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state/drive");
+        let file = TokenFile::new(&state, "owner-1".into());
+        assert!(file.load().is_none());
+        save(&file, "fake-1");
+        save(&file, "fake-2");
+        assert_eq!(file.load().unwrap()["access"], "fake-2");
+        assert!(TokenFile::new(&state, "owner-2".into()).load().is_none());
+    }
+
+    #[test]
+    fn only_the_owner_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        save(&TokenFile::new(&state, "owner-1".into()), "fake-1");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&state), 0o700);
+        for entry in fs::read_dir(&state).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(mode(&path), 0o600, "{path:?}");
+            assert!(path.ends_with("token.json") || path.ends_with("token.lock"));
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_no_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::new(dir.path(), "owner-1".into());
+        for text in ["", "{", "[]", "{}"] {
+            fs::write(file.file(), text).unwrap();
+            assert!(file.load().is_none(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_lock_is_one_for_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::new(dir.path(), "owner-1".into());
+        let held = file.lock().await.unwrap();
+        let other = TokenFile::new(dir.path(), "owner-2".into());
+        let mut waiting = Box::pin(other.lock());
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("two hold the lock"),
+            () = std::future::ready(()) => {}
+        }
+        drop(held);
+        waiting.await.unwrap();
+    }
+}
