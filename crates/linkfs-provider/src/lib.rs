@@ -20,6 +20,7 @@ mod plugin;
 mod provider;
 mod secret;
 mod sharing;
+mod space;
 mod units;
 
 pub use async_trait::async_trait;
@@ -33,4 +34,5 @@ pub use sharing::{
     Audience, Permissions, Received, Receiving, Share, ShareCounters, ShareId, SharePage,
     SharePassword, ShareState, ShareTerms, Sharing, Task, TaskId, TaskState,
 };
+pub use space::{Space, SpaceKind, Spaces};
 pub use units::{ByteCount, Offset};

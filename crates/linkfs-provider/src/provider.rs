@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::{
     ByteCount, Item, ItemId, Link, Page, PageToken, ProviderError, Receiving, Result, Secret,
-    Sharing, async_trait,
+    Sharing, Spaces, async_trait,
 };
 
 /// One account on one drive, answering questions.
@@ -80,6 +80,11 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Taking what others shared.
     fn receiving(&self) -> Option<&dyn Receiving> {
+        None
+    }
+
+    /// Telling which spaces the account can open.
+    fn spaces(&self) -> Option<&dyn Spaces> {
         None
     }
 
