@@ -53,6 +53,8 @@ pub struct FileCounts {
 /// One request to the object store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DataRequest {
+    /// The data port, by its name in fault rules.
+    pub port: String,
     pub file: String,
     /// The range asked for, as it came; empty without one.
     pub range: String,

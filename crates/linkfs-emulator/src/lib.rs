@@ -7,6 +7,7 @@
 //! that was asked and served, and the [`control`] port that offers all of it over HTTP.
 
 mod body;
+mod call;
 mod clock;
 mod cloud;
 mod connection;
@@ -14,6 +15,8 @@ mod content;
 pub mod control;
 mod counters;
 mod digest;
+pub mod dingtalk;
+mod emulated;
 mod faults;
 pub mod fixtures;
 mod folder;
@@ -26,6 +29,7 @@ mod object_store;
 mod pacing;
 mod range;
 mod refusal;
+mod server;
 mod setting;
 mod signed_url;
 mod tree;
@@ -34,6 +38,7 @@ pub use clock::Clock;
 pub use cloud::Cloud;
 pub use content::{Content, generated_bytes, revised_seed};
 pub use counters::{Counters, Counts, DataRequest, FileCounts};
+pub use emulated::{CallNames, EmulatedDrive};
 pub use faults::{Action, Faults, RetryAfter, Rule};
 pub use link_policy::{LinkPolicy, LinkStyle};
 pub use pacing::Pacing;

@@ -22,13 +22,13 @@ use crate::digest::sha256_hex;
 use crate::faults::Strike;
 use crate::gate::{header_value, pass_gate};
 use crate::lies::Lies;
-use crate::range::ByteRange;
+use crate::range::{ByteRange, RangeHabit};
 use crate::refusal::{Refusal, error_body, unsatisfiable};
 use crate::signed_url::{LinkTerms, Signable, SignedQuery, SigningKey};
 use crate::{Action, Cloud, Content, Node};
 
 /// Revoked links are told from forged ones this many revocations back.
-const REMEMBERED_EPOCHS: u64 = 16;
+pub(crate) const REMEMBERED_EPOCHS: u64 = 16;
 
 /// The store of one emulated drive. Clones share it.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ struct Shared {
     key: SigningKey,
     /// `host:port` of the data port.
     host: String,
+    ranges: RangeHabit,
     objects: Mutex<HashMap<String, Object>>,
 }
 
@@ -48,6 +49,12 @@ struct Shared {
 enum Object {
     /// A file of the tree; with a revision, that revision alone.
     File { id: String, revision: Option<u64> },
+    /// One version of a file, which the drive keeps when the file gets another.
+    Kept {
+        id: String,
+        revision: u64,
+        content: Content,
+    },
     /// Something made on the way, such as an archive.
     Loose(Content),
 }
@@ -66,6 +73,22 @@ impl ObjectStore {
             cloud,
             key,
             host,
+            ranges: RangeHabit::Standard,
+            objects: Mutex::default(),
+        }))
+    }
+
+    /// A store that takes ranges as OSS does, whose ports make and check links themselves.
+    pub(crate) fn oss(cloud: Cloud) -> Self {
+        let key = SigningKey {
+            access_key: String::new(),
+            secret: String::new(),
+        };
+        Self(Arc::new(Shared {
+            cloud,
+            key,
+            host: String::new(),
+            ranges: RangeHabit::Oss,
             objects: Mutex::default(),
         }))
     }
@@ -76,18 +99,19 @@ impl ObjectStore {
 
     /// A new link to the content of a file. `query` holds further parameters, encoded.
     pub(crate) fn link(&self, node: &Node, query: &str) -> String {
+        let key = self.publish(node);
+        self.0.cloud.counters.link(&node.id);
+        self.sign(&key, query)
+    }
+
+    /// The key of a file's content, as the link policy wants it.
+    pub(crate) fn publish(&self, node: &Node) -> String {
         let policy = self.0.cloud.links.get();
         let revision = policy.key_per_revision.then_some(node.revision);
         let key = object_key(&node.id, revision);
-        self.put(
-            &key,
-            Object::File {
-                id: node.id.clone(),
-                revision,
-            },
-        );
-        self.0.cloud.counters.link(&node.id);
-        self.sign(&key, query)
+        let id = node.id.clone();
+        self.put(&key, Object::File { id, revision });
+        key
     }
 
     /// A new link to content that is no file of the tree.
@@ -95,6 +119,29 @@ impl ObjectStore {
         let key = object_key(name, Some(0));
         self.put(&key, Object::Loose(content));
         self.sign(&key, "")
+    }
+
+    /// The key of one version of a file. It stays readable whatever becomes of the file.
+    pub(crate) fn keep(&self, id: &str, revision: u64, content: Content) -> String {
+        let key = object_key(id, Some(revision));
+        let object = Object::Kept {
+            id: id.into(),
+            revision,
+            content,
+        };
+        self.put(&key, object);
+        key
+    }
+
+    /// The key of whatever a file's content is when it is read.
+    pub(crate) fn follow(&self, id: &str) -> String {
+        let key = object_key(id, None);
+        let object = Object::File {
+            id: id.into(),
+            revision: None,
+        };
+        self.put(&key, object);
+        key
     }
 
     fn put(&self, key: &str, object: Object) {
@@ -118,16 +165,16 @@ impl ObjectStore {
         format!("http://{}{signed}", self.0.host)
     }
 
-    fn file_id(&self, path: &str) -> String {
+    /// The file that a key stands for; empty for other things.
+    pub(crate) fn file_id(&self, key: &str) -> String {
         let objects = self.0.objects.lock().expect("object lock");
-        match objects.get(path.trim_start_matches('/')) {
-            Some(Object::File { id, .. }) => id.clone(),
+        match objects.get(key) {
+            Some(Object::File { id, .. } | Object::Kept { id, .. }) => id.clone(),
             Some(Object::Loose(_)) | None => String::new(),
         }
     }
 
-    fn version(&self, path: &str) -> Option<Version> {
-        let key = path.trim_start_matches('/');
+    fn version(&self, key: &str) -> Option<Version> {
         let object = self
             .0
             .objects
@@ -142,11 +189,21 @@ impl ObjectStore {
                 file: String::new(),
                 modified: None,
             }),
+            Object::Kept {
+                id,
+                revision,
+                content,
+            } => Some(Version {
+                etag: etag(&id, revision),
+                content,
+                file: id,
+                modified: None,
+            }),
             Object::File { id, revision } => {
                 let node = self.0.cloud.tree.node(&id)?;
                 let is_current = revision.is_none_or(|revision| revision == node.revision);
                 let content = node.content.clone().filter(|_| is_current)?;
-                let etag = etag(&node);
+                let etag = etag(&node.id, node.revision);
                 Some(Version {
                     content,
                     file: id,
@@ -159,6 +216,12 @@ impl ObjectStore {
 
     /// Why a request is refused, if it is.
     fn refusal(&self, request: &Request) -> Option<Refusal> {
+        self.misuse_refusal(request)
+            .or_else(|| self.signature_refusal(request))
+    }
+
+    /// Why a request is refused before its signature is looked at, if it is.
+    pub(crate) fn misuse_refusal(&self, request: &Request) -> Option<Refusal> {
         let counters = &self.0.cloud.counters;
         note_stray_headers(&self.0.cloud, request.headers());
         if request.method() == Method::HEAD {
@@ -173,7 +236,7 @@ impl ObjectStore {
             let text = "Only one auth mechanism allowed";
             return Some(Refusal::new(400, "InvalidArgument", text));
         }
-        self.signature_refusal(request)
+        None
     }
 
     fn signature_refusal(&self, request: &Request) -> Option<Refusal> {
@@ -232,41 +295,69 @@ async fn serve(
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: Request,
 ) -> Response {
-    let cloud = &store.0.cloud;
-    let file = store.file_id(request.uri().path());
-    let latency = cloud.pacing.get().data_latency_ms;
-    if latency > 0 {
-        sleep(Duration::from_millis(latency)).await;
-    }
-    let files = [file.clone()];
-    let strikes = cloud.faults.strike("data", &files);
-    let gate = pass_gate(cloud, &strikes, &files, &connection, error_body).await;
-    let range = request
-        .headers()
-        .get(header::RANGE)
-        .and_then(|range| range.to_str().ok());
-    let range = range.unwrap_or_default().to_owned();
-    let mut response = match gate {
-        Some(response) => response,
-        None => store.answer(&request, &strikes, connection),
+    let key = request.uri().path().trim_start_matches('/').to_owned();
+    let check = |request: &Request| store.refusal(request);
+    let visit = Visit {
+        port: "data",
+        key: &key,
+        connection,
     };
-    let date = header_value(&http_date(cloud.clock.now()));
-    response.headers_mut().insert(header::DATE, date);
-    let status = response.status().as_u16();
-    cloud.counters.data_request(DataRequest {
-        file,
-        range,
-        status,
-    });
-    response
+    store.answer(visit, request, check).await
+}
+
+/// One request to a data port.
+pub(crate) struct Visit<'a> {
+    /// The port's name in fault rules.
+    pub(crate) port: &'a str,
+    /// The object asked for.
+    pub(crate) key: &'a str,
+    pub(crate) connection: Connection,
 }
 
 impl ObjectStore {
-    fn answer(&self, request: &Request, strikes: &[Strike], connection: Connection) -> Response {
-        if let Some(refusal) = self.refusal(request) {
-            return refusal.response();
+    /// Answers a request that `refusal` lets pass, as slowly and wrongly as it was told to.
+    pub(crate) async fn answer(
+        &self,
+        visit: Visit<'_>,
+        request: Request,
+        refusal: impl FnOnce(&Request) -> Option<Refusal>,
+    ) -> Response {
+        let cloud = &self.0.cloud;
+        let file = self.file_id(visit.key);
+        let latency = cloud.pacing.get().data_latency_ms;
+        if latency > 0 {
+            sleep(Duration::from_millis(latency)).await;
         }
-        let Some(version) = self.version(request.uri().path()) else {
+        let port = visit.port.to_owned();
+        let files = [file.clone()];
+        let strikes = cloud.faults.strike(visit.port, &files);
+        let gate = pass_gate(cloud, &strikes, &files, &visit.connection, error_body).await;
+        let range = request
+            .headers()
+            .get(header::RANGE)
+            .and_then(|range| range.to_str().ok());
+        let range = range.unwrap_or_default().to_owned();
+        let mut response = match gate {
+            Some(response) => response,
+            None => match refusal(&request) {
+                Some(refusal) => refusal.response(),
+                None => self.deliver(&request, visit, &strikes),
+            },
+        };
+        let date = header_value(&http_date(cloud.clock.now()));
+        response.headers_mut().insert(header::DATE, date);
+        let status = response.status().as_u16();
+        cloud.counters.data_request(DataRequest {
+            port,
+            file,
+            range,
+            status,
+        });
+        response
+    }
+
+    fn deliver(&self, request: &Request, visit: Visit<'_>, strikes: &[Strike]) -> Response {
+        let Some(version) = self.version(visit.key) else {
             return Refusal::new(404, "NoSuchKey", "The specified key does not exist").response();
         };
         if !etag_condition_holds(request.headers(), header::IF_MATCH, &version.etag) {
@@ -281,9 +372,10 @@ impl ObjectStore {
             .get(header::RANGE)
             .filter(|_| !ignores_range);
         let range = range.and_then(|range| range.to_str().ok());
-        match ByteRange::parse(range, version.content.size()) {
+        let habit = self.0.ranges.of(request.headers());
+        match ByteRange::parse_with(habit, range, version.content.size()) {
             ByteRange::Unsatisfiable => unsatisfiable(version.content.size()),
-            range => self.send(version, range, strikes, connection),
+            range => self.send(version, range, strikes, visit.connection),
         }
     }
 
@@ -348,6 +440,7 @@ fn note_stray_headers(cloud: &Cloud, headers: &HeaderMap) {
         "x-hw-agentname",
         "x-session-id",
         "x-hw-share-folder-id",
+        "x-share-token",
     ];
     for name in names.into_iter().filter(|name| headers.contains_key(*name)) {
         cloud
@@ -356,8 +449,8 @@ fn note_stray_headers(cloud: &Cloud, headers: &HeaderMap) {
     }
 }
 
-fn etag(node: &Node) -> String {
-    let hash = sha256_hex(format!("{}\n{}", node.id, node.revision).as_bytes());
+fn etag(id: &str, revision: u64) -> String {
+    let hash = sha256_hex(format!("{id}\n{revision}").as_bytes());
     format!("\"{}\"", &hash[..32])
 }
 

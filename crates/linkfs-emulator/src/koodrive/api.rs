@@ -35,7 +35,7 @@ async fn serve(
     let Ok(call) = Call::read(request).await else {
         return Response::new(Body::from("the body was not sent completely"));
     };
-    let segments = call.segments();
+    let segments = call.segments("/koodrive/ose/");
     let route = Route::of(&call.method, &segments);
     let name = route.as_ref().map_or("unknown", Route::name);
     let files = named_files(&call, &segments);

@@ -2,19 +2,18 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use axum::Router;
-use tokio::runtime::Runtime;
-
 use super::api;
 use super::auth::Accounts;
 use super::drive::{Drive, Shared, Space};
 use super::knobs::Knobs;
 use super::share_book::ShareBook;
-use crate::connection::{BreakableListener, Connection};
 use crate::control::{self, Controlled};
 use crate::object_store::ObjectStore;
+use crate::server::Server;
 use crate::signed_url::SigningKey;
-use crate::{Clock, Cloud, Counters, Faults, LinkPolicy, Pacing, Setting, Tree};
+use crate::{
+    CallNames, Clock, Cloud, Counters, EmulatedDrive, Faults, LinkPolicy, Pacing, Setting, Tree,
+};
 
 /// How to start an emulated KooDrive.
 #[derive(Clone, Debug)]
@@ -61,8 +60,7 @@ pub struct Emulator {
     api_address: SocketAddr,
     data_address: SocketAddr,
     control_address: SocketAddr,
-    /// Taken when the emulator stops.
-    runtime: Option<Runtime>,
+    server: Server,
 }
 
 impl Default for Options {
@@ -142,11 +140,7 @@ impl Emulator {
         let api = TcpListener::bind(options.api_address)?;
         let data = TcpListener::bind(options.data_address)?;
         let control = TcpListener::bind(options.control_address)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(options.threads.max(1))
-            .thread_name("koodrive-emulator")
-            .enable_all()
-            .build()?;
+        let server = Server::new(options.threads, "koodrive-emulator")?;
         let data_address = data.local_addr()?;
         let drive = build(options, data_address);
         let emulator = Self {
@@ -154,17 +148,19 @@ impl Emulator {
             data_address,
             control_address: control.local_addr()?,
             drive: drive.clone(),
-            runtime: Some(runtime),
+            server,
         };
-        emulator.serve(data, drive.store.router())?;
-        emulator.serve(control, control::router(controlled(&drive)))?;
-        emulator.serve(api, api::router(drive))?;
+        emulator.server.serve(data, drive.store.router())?;
+        emulator
+            .server
+            .serve(control, control::router(controlled(&drive)))?;
+        emulator.server.serve(api, api::router(drive))?;
         Ok(emulator)
     }
 
     /// Closes the ports and every connection, at once.
-    pub fn stop(mut self) {
-        self.shut_down();
+    pub fn stop(self) {
+        drop(self);
     }
 
     /// The API's address, `http://127.0.0.1:PORT`.
@@ -265,31 +261,48 @@ impl Emulator {
         }
         config
     }
-
-    fn serve(&self, listener: TcpListener, router: Router) -> io::Result<()> {
-        let runtime = self
-            .runtime
-            .as_ref()
-            .expect("the runtime is there until the end");
-        let _guard = runtime.enter();
-        let listener = BreakableListener::new(listener)?;
-        let service = router.into_make_service_with_connect_info::<Connection>();
-        // The runtime owns the task and everything it spawns, and ends them with itself.
-        runtime.spawn(async move { axum::serve(listener, service).await });
-        Ok(())
-    }
-
-    fn shut_down(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Waiting is not allowed where a test drops the emulator inside its own runtime.
-            runtime.shutdown_background();
-        }
-    }
 }
 
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        self.shut_down();
+impl EmulatedDrive for Emulator {
+    fn plugin(&self) -> &'static str {
+        "koodrive"
+    }
+
+    fn endpoint(&self) -> String {
+        self.endpoint()
+    }
+
+    fn data_endpoints(&self) -> Vec<String> {
+        vec![self.data_endpoint()]
+    }
+
+    fn control_endpoint(&self) -> String {
+        self.control_endpoint()
+    }
+
+    fn mount_config(&self) -> serde_json::Value {
+        self.mount_config()
+    }
+
+    fn calls(&self) -> CallNames {
+        let knobs = self.drive.knobs.get();
+        CallNames {
+            list: "list",
+            stat: "detail",
+            sign: "download",
+            token: "session.refresh",
+            usage: "space",
+            page_max: knobs.page_size_max,
+            sign_max: knobs.download_max,
+        }
+    }
+
+    fn cloud(&self) -> &Cloud {
+        &self.drive.cloud
+    }
+
+    fn expire_tokens(&self) {
+        self.expire_tokens();
     }
 }
 

@@ -8,7 +8,6 @@ mod answer;
 mod api;
 mod app_signature;
 mod auth;
-mod call;
 mod downloads;
 mod drive;
 mod emulator;
@@ -23,6 +22,8 @@ mod share_tasks;
 mod share_visits;
 mod shares;
 mod spaces;
+
+use crate::call;
 
 pub use emulator::{Credentials, Emulator, Options};
 pub use knobs::{ArrayShape, AuthScheme, Knobs, RefreshShape, ShareShape, Tolerance};

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Bodies of the API are small; this is far above a call with 1000 ids.
 const BODY_MAX: usize = 4 << 20;
 
-/// One call of the API, read completely.
+/// One call of a drive's API, read completely.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
@@ -35,9 +35,9 @@ impl Call {
         })
     }
 
-    /// The path's segments below `/koodrive/ose/`, decoded.
-    pub(crate) fn segments(&self) -> Vec<String> {
-        let below = self.path.strip_prefix("/koodrive/ose/").unwrap_or_default();
+    /// The path's segments below `prefix`, decoded: an escaped slash does not part them.
+    pub(crate) fn segments(&self, prefix: &str) -> Vec<String> {
+        let below = self.path.strip_prefix(prefix).unwrap_or_default();
         let segments = below.split('/').filter(|segment| !segment.is_empty());
         segments.map(decode).collect()
     }
