@@ -1,0 +1,127 @@
+use std::time::Instant;
+
+use linkfs_provider::{ErrorKind, ProviderError, Result, Secret};
+use linkfs_provider_http::{Answer, path};
+use reqwest::Method;
+use serde_json::{Map, Value};
+use tracing::debug;
+
+use crate::error_codes::Said;
+
+/// One question to the drive: `POST` with a JSON object, but for the login's form.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Below the endpoint; names the call in logs as well.
+    path: &'static str,
+    content_type: &'static str,
+    body: Secret<String>,
+}
+
+impl Call {
+    pub(crate) fn json(path: &'static str, body: &Value) -> Self {
+        Call {
+            path,
+            content_type: "application/json; charset=utf-8",
+            body: Secret::new(body.to_string()),
+        }
+    }
+
+    pub(crate) fn form(path: &'static str, fields: &[(&str, &str)]) -> Self {
+        Call {
+            path,
+            content_type: "application/x-www-form-urlencoded",
+            body: Secret::new(path::pairs(fields)),
+        }
+    }
+}
+
+/// Why a call did not succeed.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) error: ProviderError,
+    /// Whether a new login could turn it.
+    pub(crate) is_about_login: bool,
+}
+
+impl From<ProviderError> for Refusal {
+    fn from(error: ProviderError) -> Self {
+        Refusal {
+            error,
+            is_about_login: false,
+        }
+    }
+}
+
+/// Makes calls, one HTTP request each.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) http: linkfs_provider_http::Client,
+}
+
+impl Client {
+    /// Makes `call` once; `access` is the access token.
+    pub(crate) async fn send(
+        &self,
+        call: &Call,
+        access: Option<&Secret<String>>,
+    ) -> Result<Map<String, Value>, Refusal> {
+        let started = Instant::now();
+        let url = self.http.url(call.path, &[]);
+        let mut request = self.http.request(Method::POST, url);
+        request = request.header("Content-Type", call.content_type);
+        if let Some(access) = access {
+            request = request.header("Authorization", format!("Bearer {}", access.expose()));
+        }
+        let sent = self.http.send(request.body(call.body.expose().clone()));
+        let sent = sent.await;
+        let status = sent.as_ref().ok().map(|answer| answer.status);
+        let answer = match sent {
+            Ok(answer) => self.read(&answer),
+            Err(error) => Err(error.into()),
+        };
+        let ms = started.elapsed().as_millis();
+        debug!(call = call.path, status, ms, ok = answer.is_ok(), "pds");
+        answer
+    }
+
+    fn read(&self, answer: &Answer) -> Result<Map<String, Value>, Refusal> {
+        let fields = answer.object();
+        match (fields, answer.is_success()) {
+            (Some(fields), true) => Ok(fields),
+            (None, true) => {
+                let message = "the answer is not a JSON object";
+                Err(ProviderError::new(ErrorKind::Broken, message).into())
+            }
+            (fields, false) => Err(self.refusal(answer, fields.as_ref())),
+        }
+    }
+
+    fn refusal(&self, answer: &Answer, fields: Option<&Map<String, Value>>) -> Refusal {
+        let said = Said::read(answer, fields);
+        let mut words = self
+            .http
+            .words(said.status, said.code.as_deref(), &said.message);
+        if let Some(id) = &said.request_id {
+            // The drive's operators ask for it.
+            words += &format!(" (request {})", self.http.redactor.clean(id));
+        }
+        Refusal {
+            error: answer.with_wait(ProviderError::new(said.kind(), words)),
+            is_about_login: said.is_about_login(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_text_of_a_call_holds_no_secret() {
+        let form = Call::form("/v2/oauth/token", &[("refresh_token", "s3cret")]);
+        let json = Call::json("/v2/x", &serde_json::json!({"share_pwd": "s3cret"}));
+        let shown = format!("{form:?} {json:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert_eq!(form.body.expose(), "refresh_token=s3cret");
+    }
+}

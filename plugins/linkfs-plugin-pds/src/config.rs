@@ -1,0 +1,413 @@
+use std::time::Duration;
+
+use linkfs_provider::{ItemId, Result, Secret};
+use linkfs_provider_http::settings::{check_header, endpoint, invalid, missing, secret};
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::assertion::{Claims, SigningKey};
+
+/// Links hold for this long unless the settings say otherwise: longer ones mean fewer calls and leak
+/// worse.
+const EXPIRE_SEC: u32 = 3600;
+
+/// The drive signs no link for longer: 32 hours.
+const LONGEST_EXPIRE_SEC: u32 = 115_200;
+
+/// The settings as written. Words from a closed list are read as text and checked here, because a
+/// message about an unknown word must not repeat it: it could be a misplaced secret.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    domain: Option<String>,
+    endpoint: Option<String>,
+    drive: String,
+    root: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<Secret<String>>,
+    auth_mode: Option<Secret<String>>,
+    refresh_token: Option<Secret<String>>,
+    token: Option<Secret<String>>,
+    jwt_key: Option<Secret<String>>,
+    jwt_subject: Option<String>,
+    jwt_subject_type: Option<Secret<String>>,
+    jwt_auto_create: Option<bool>,
+    redirect_uri: Option<String>,
+    login_type: Option<String>,
+    scope: Option<String>,
+    url_order: Option<Vec<Secret<String>>>,
+    expire_sec: Option<u32>,
+}
+
+/// The settings as checked: every combination that can be written here makes sense.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) endpoint: Url,
+    pub(crate) auth: AuthMode,
+    pub(crate) drive_id: String,
+    pub(crate) root: ItemId,
+    pub(crate) link_terms: LinkTerms,
+}
+
+/// How links are asked for and read.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkTerms {
+    /// The names of the addresses to use, best first.
+    pub(crate) order: Vec<&'static str>,
+    pub(crate) valid_for: Duration,
+}
+
+/// How calls are authorized.
+#[derive(Debug)]
+pub(crate) enum AuthMode {
+    /// A ready token that nobody here can renew.
+    Token(Secret<String>),
+    /// A refresh token, from the settings or from a login in the browser.
+    Refresh {
+        app: App,
+        first: Option<Secret<String>>,
+        browser: BrowserTerms,
+    },
+    /// An application's key.
+    Jwt {
+        app: App,
+        key: SigningKey,
+        claims: Claims,
+    },
+}
+
+/// The application that asks.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Option<Secret<String>>,
+}
+
+/// What a login in the browser needs.
+#[derive(Clone, Debug)]
+pub(crate) struct BrowserTerms {
+    pub(crate) redirect_uri: Option<String>,
+    pub(crate) login_type: String,
+    /// Sent as it stands; without one the application's own scopes hold.
+    pub(crate) scope: Option<String>,
+}
+
+impl Config {
+    /// The settings, when they make sense together.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the key and what to do.
+    pub(crate) fn check(self) -> Result<Setup> {
+        if self.drive.is_empty() {
+            return Err(invalid("`drive` is empty: put the drive's drive_id there"));
+        }
+        let root = self.root.as_deref().unwrap_or("root");
+        if root.is_empty() {
+            return Err(invalid("`root` is empty: leave it out or name a folder id"));
+        }
+        Ok(Setup {
+            endpoint: self.endpoint()?,
+            auth: self.auth()?,
+            root: root.into(),
+            link_terms: self.link_terms()?,
+            drive_id: self.drive,
+        })
+    }
+
+    fn endpoint(&self) -> Result<Url> {
+        let is_name = |domain: &str| {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            !domain.is_empty() && domain.chars().all(is_part)
+        };
+        match (&self.domain, &self.endpoint) {
+            (Some(domain), _) if !is_name(domain) => Err(invalid(
+                "`domain` must be a domain id like bj9: letters, digits and hyphens",
+            )),
+            (_, Some(address)) => endpoint(address),
+            (Some(domain), None) => endpoint(&format!("https://{domain}.api.aliyunpds.com")),
+            (None, None) => Err(invalid(
+                "`domain` is missing: put the domain id there, or an address into `endpoint`",
+            )),
+        }
+    }
+
+    fn link_terms(&self) -> Result<LinkTerms> {
+        let seconds = self.expire_sec.unwrap_or(EXPIRE_SEC);
+        if !(1..=LONGEST_EXPIRE_SEC).contains(&seconds) {
+            return Err(invalid("`expire_sec` must be 1 to 115200"));
+        }
+        let name = |word: &Secret<String>| match word.expose().as_str() {
+            "url" => Ok("url"),
+            "cdn_url" => Ok("cdn_url"),
+            "internal_url" => Ok("internal_url"),
+            _ => Err(invalid(
+                "`url_order` must list \"url\", \"cdn_url\" or \"internal_url\"",
+            )),
+        };
+        let order = match &self.url_order {
+            Some(order) => order.iter().map(name).collect::<Result<Vec<_>>>()?,
+            // The internal address is reached from the drive's own cloud only.
+            None => vec!["url", "cdn_url"],
+        };
+        if order.is_empty() {
+            return Err(invalid(
+                "`url_order` is empty: leave it out or list \"url\"",
+            ));
+        }
+        Ok(LinkTerms {
+            order,
+            valid_for: Duration::from_secs(seconds.into()),
+        })
+    }
+
+    fn auth(&self) -> Result<AuthMode> {
+        let mode = match &self.auth_mode {
+            None => "refresh_token",
+            Some(mode) => mode.expose().as_str(),
+        };
+        match mode {
+            "refresh_token" => self.refresh_auth(),
+            "token" => self.token_auth(),
+            "jwt" => self.jwt_auth(),
+            _ => Err(invalid(
+                "`auth_mode` must be \"refresh_token\", \"token\" or \"jwt\"",
+            )),
+        }
+    }
+
+    fn token_auth(&self) -> Result<AuthMode> {
+        self.only("token", &["token"])?;
+        let token = secret("token", "token", self.token.as_ref())?;
+        Ok(AuthMode::Token(token))
+    }
+
+    fn refresh_auth(&self) -> Result<AuthMode> {
+        let keys = ["refresh_token", "redirect_uri", "login_type", "scope"];
+        self.only("refresh_token", &keys)?;
+        let first = self.refresh_token.as_ref();
+        let first = first.map(|_| secret("refresh_token", "refresh_token", first));
+        Ok(AuthMode::Refresh {
+            app: self.app("refresh_token")?,
+            first: first.transpose()?,
+            browser: BrowserTerms {
+                redirect_uri: self.redirect_uri.clone().filter(|uri| !uri.is_empty()),
+                login_type: self.login_type.clone().unwrap_or_else(|| "default".into()),
+                scope: self.scope.clone().filter(|scope| !scope.is_empty()),
+            },
+        })
+    }
+
+    fn jwt_auth(&self) -> Result<AuthMode> {
+        let keys = [
+            "jwt_key",
+            "jwt_subject",
+            "jwt_subject_type",
+            "jwt_auto_create",
+        ];
+        self.only("jwt", &keys)?;
+        let app = self.app("jwt")?;
+        let domain = self
+            .domain
+            .clone()
+            .ok_or_else(|| missing("jwt", "domain"))?;
+        let key = self.jwt_key.as_ref();
+        let key = key.ok_or_else(|| missing("jwt", "jwt_key"))?;
+        let subject_type = match self
+            .jwt_subject_type
+            .as_ref()
+            .map(|word| word.expose().as_str())
+        {
+            None | Some("user") => "user",
+            Some("service") => "service",
+            Some(_) => {
+                let message = "`jwt_subject_type` must be \"user\" or \"service\"";
+                return Err(invalid(message));
+            }
+        };
+        let subject = match (&self.jwt_subject, subject_type) {
+            (Some(subject), _) if !subject.is_empty() => subject.clone(),
+            // A service acts for its whole domain.
+            (None, "service") => domain.clone(),
+            _ => return Err(missing("jwt", "jwt_subject")),
+        };
+        Ok(AuthMode::Jwt {
+            key: SigningKey::read(key)?,
+            claims: Claims {
+                client_id: app.client_id.clone(),
+                domain,
+                subject,
+                subject_type,
+                auto_create: self.jwt_auto_create.unwrap_or(false),
+            },
+            app,
+        })
+    }
+
+    fn app(&self, mode: &str) -> Result<App> {
+        let client_id = self.client_id.clone().filter(|id| !id.is_empty());
+        let client_id = client_id.ok_or_else(|| missing(mode, "client_id"))?;
+        check_header("client_id", Some(&client_id))?;
+        let given = self.client_secret.as_ref();
+        let client_secret = given.map(|_| secret(mode, "client_secret", given));
+        Ok(App {
+            client_id,
+            client_secret: client_secret.transpose()?,
+        })
+    }
+
+    /// Refuses credentials of another mode: one of the two is a mistake, and guessing which would
+    /// log in as somebody else.
+    fn only(&self, mode: &str, keys: &[&str]) -> Result<()> {
+        let credentials = [
+            ("token", self.token.is_some(), "token"),
+            (
+                "refresh_token",
+                self.refresh_token.is_some(),
+                "refresh_token",
+            ),
+            ("redirect_uri", self.redirect_uri.is_some(), "refresh_token"),
+            ("login_type", self.login_type.is_some(), "refresh_token"),
+            ("scope", self.scope.is_some(), "refresh_token"),
+            ("jwt_key", self.jwt_key.is_some(), "jwt"),
+            ("jwt_subject", self.jwt_subject.is_some(), "jwt"),
+            ("jwt_subject_type", self.jwt_subject_type.is_some(), "jwt"),
+            ("jwt_auto_create", self.jwt_auto_create.is_some(), "jwt"),
+        ];
+        for (key, is_given, home) in credentials {
+            if is_given && !keys.contains(&key) {
+                return Err(invalid(format!(
+                    "`{key}` is not used with auth_mode = \"{mode}\": remove it, or set auth_mode = \"{home}\""
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linkfs_provider::ErrorKind;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn setup(changes: Value) -> Result<Setup> {
+        let mut config = json!({"domain": "bj9", "drive": "1", "client_id": "App1"});
+        let fields = config.as_object_mut().unwrap();
+        fields.extend(changes.as_object().unwrap().clone());
+        fields.retain(|_, value| !value.is_null());
+        let settings = linkfs_provider::Settings {
+            config: Secret::new(fields.clone()),
+            state_dir: Default::default(),
+        };
+        settings.parse::<Config>()?.check()
+    }
+
+    fn refused(changes: Value, message: &str) {
+        let error = setup(changes.clone()).expect_err(&changes.to_string());
+        assert_eq!(error.kind, ErrorKind::Invalid, "{changes}");
+        assert_eq!(error.message, message, "{changes}");
+    }
+
+    #[test]
+    fn the_least_configuration_is_a_drive_of_an_application() {
+        let setup = setup(json!({"refresh_token": "fake\n"})).unwrap();
+        assert_eq!(setup.endpoint.as_str(), "https://bj9.api.aliyunpds.com/");
+        assert_eq!(
+            (setup.drive_id.as_str(), setup.root.as_str()),
+            ("1", "root")
+        );
+        assert_eq!(setup.link_terms.order, ["url", "cdn_url"]);
+        assert_eq!(setup.link_terms.valid_for, Duration::from_secs(3600));
+        let AuthMode::Refresh {
+            app,
+            first,
+            browser,
+        } = setup.auth
+        else {
+            panic!("not refresh mode")
+        };
+        assert_eq!(app.client_id, "App1");
+        assert_eq!(first.unwrap().expose(), "fake");
+        assert_eq!(browser.login_type, "default");
+    }
+
+    #[test]
+    fn an_endpoint_wins_over_the_domain() {
+        let setup = setup(json!({"endpoint": "http://127.0.0.1:9001"})).unwrap();
+        assert_eq!(setup.endpoint.as_str(), "http://127.0.0.1:9001/");
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        refused(
+            json!({"domain": null}),
+            "`domain` is missing: put the domain id there, or an address into `endpoint`",
+        );
+        refused(json!({"drive": null}), "missing field `drive`");
+        refused(
+            json!({"client_id": null}),
+            "auth_mode = \"refresh_token\" needs `client_id`",
+        );
+        refused(
+            json!({"auth_mode": "token"}),
+            "auth_mode = \"token\" needs `token`",
+        );
+        refused(
+            json!({"auth_mode": "jwt"}),
+            "auth_mode = \"jwt\" needs `jwt_key`",
+        );
+        refused(
+            json!({"auth_mode": "jwt", "jwt_key": "k"}),
+            "auth_mode = \"jwt\" needs `jwt_subject`",
+        );
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        refused(
+            json!({"token": "t"}),
+            "`token` is not used with auth_mode = \"refresh_token\": remove it, or set auth_mode = \"token\"",
+        );
+        refused(
+            json!({"auth_mode": "token", "token": "t", "jwt_key": "k"}),
+            "`jwt_key` is not used with auth_mode = \"token\": remove it, or set auth_mode = \"jwt\"",
+        );
+        refused(json!({"expire_sec": 0}), "`expire_sec` must be 1 to 115200");
+        refused(
+            json!({"expire_sec": 115_201}),
+            "`expire_sec` must be 1 to 115200",
+        );
+        refused(
+            json!({"url_order": []}),
+            "`url_order` is empty: leave it out or list \"url\"",
+        );
+    }
+
+    #[test]
+    fn a_misplaced_secret_is_not_repeated() {
+        refused(
+            json!({"auth_mode": "s3cret"}),
+            "`auth_mode` must be \"refresh_token\", \"token\" or \"jwt\"",
+        );
+        refused(
+            json!({"url_order": ["s3cret"]}),
+            "`url_order` must list \"url\", \"cdn_url\" or \"internal_url\"",
+        );
+        refused(
+            json!({"domain": "s3cret/"}),
+            "`domain` must be a domain id like bj9: letters, digits and hyphens",
+        );
+        refused(
+            json!({"auth_mode": "jwt", "jwt_subject": "u", "jwt_key": "s3cret"}),
+            "`jwt_key` must be an RSA private key in PEM form",
+        );
+    }
+
+    #[test]
+    fn debug_text_of_the_settings_holds_no_secret() {
+        let config = json!({"refresh_token": "s3cret", "client_secret": "s3cret"});
+        let shown = format!("{:?}", setup(config).unwrap());
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}

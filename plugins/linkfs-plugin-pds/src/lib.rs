@@ -1,0 +1,56 @@
+//! Alibaba Cloud Drive and Photo Service (PDS) as a linkfs provider.
+//!
+//! The map, from the outside in:
+//! - `config` reads the settings and refuses contradictory ones;
+//! - `drive` is the [`Provider`](linkfs_provider::Provider): it asks `listing`, `links`, `usage` and
+//!   `spaces` for requests and hands them the answers;
+//! - `account` puts the authorization on a call and renews it when it is refused: refresh tokens work
+//!   once, so the next one is on disk before it is used, and one process at a time renews; `browser`
+//!   logs in with a person's help;
+//! - `oauth` asks for tokens, with an `assertion` where there is no refresh token; `token` is what
+//!   comes of it;
+//! - `client` makes one HTTP call; `error_codes` reads the refusals.
+//!
+//! Never: a second try for anything but a refused login, a cache of listings or links, a byte of a
+//! file.
+
+mod account;
+mod assertion;
+mod browser;
+mod client;
+mod config;
+mod drive;
+mod error_codes;
+mod item;
+mod links;
+mod listing;
+mod oauth;
+mod spaces;
+mod token;
+mod usage;
+
+#[cfg(test)]
+mod account_tests;
+#[cfg(test)]
+mod drive_tests;
+#[cfg(test)]
+mod test_server;
+
+use std::sync::Arc;
+
+use linkfs_provider::{OpenFuture, Plugin, Provider, Settings};
+
+/// The plugin: `plugin = "pds"`.
+pub const PLUGIN: Plugin = Plugin {
+    name: "pds",
+    summary: "Alibaba Cloud PDS: the drives of a domain",
+    open,
+};
+
+fn open(settings: Settings) -> OpenFuture {
+    Box::pin(async move {
+        let setup = settings.parse::<config::Config>()?.check()?;
+        let drive = drive::PdsDrive::open(setup, &settings.state_dir)?;
+        Ok(Arc::new(drive) as Arc<dyn Provider>)
+    })
+}
