@@ -8,6 +8,7 @@
 
 mod body;
 mod call;
+mod checksums;
 mod clock;
 mod cloud;
 mod connection;
@@ -27,6 +28,7 @@ mod link_policy;
 mod mime;
 mod object_store;
 mod pacing;
+pub mod pds;
 mod range;
 mod refusal;
 mod server;

@@ -193,12 +193,16 @@ impl ObjectStore {
                 id,
                 revision,
                 content,
-            } => Some(Version {
-                etag: etag(&id, revision),
-                content,
-                file: id,
-                modified: None,
-            }),
+            } => {
+                // Versions go when their file is deleted for good.
+                self.0.cloud.tree.node(&id)?;
+                Some(Version {
+                    etag: etag(&id, revision),
+                    content,
+                    file: id,
+                    modified: None,
+                })
+            }
             Object::File { id, revision } => {
                 let node = self.0.cloud.tree.node(&id)?;
                 let is_current = revision.is_none_or(|revision| revision == node.revision);

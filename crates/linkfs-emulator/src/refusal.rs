@@ -9,6 +9,8 @@ pub(crate) struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: &'static str,
+    /// Further elements of the body, in XML.
+    details: String,
 }
 
 impl Refusal {
@@ -18,11 +20,18 @@ impl Refusal {
             status,
             code,
             message,
+            details: String::new(),
         }
     }
 
+    /// Adds an element to the body.
+    pub(crate) fn with(mut self, name: &str, text: &str) -> Self {
+        self.details += &format!("<{name}>{text}</{name}>");
+        self
+    }
+
     pub(crate) fn response(&self) -> Response {
-        let mut response = Response::new(Body::from(xml(self.code, self.message)));
+        let mut response = Response::new(Body::from(xml(self.code, self.message, &self.details)));
         *response.status_mut() = self.status;
         let kind = header_value("application/xml");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -43,10 +52,10 @@ pub(crate) fn unsatisfiable(size: u64) -> Response {
     response
 }
 
-fn xml(code: &str, message: &str) -> String {
+fn xml(code: &str, message: &str, details: &str) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
-         <RequestId>01</RequestId><HostId>h</HostId></Error>"
+         <RequestId>01</RequestId><HostId>h</HostId>{details}</Error>"
     )
 }
 
@@ -58,5 +67,5 @@ pub(crate) fn error_body(status: StatusCode) -> (&'static str, String) {
         429 | 503 => ("SlowDown", "Please reduce your request rate"),
         _ => ("InternalError", "We encountered an internal error"),
     };
-    ("application/xml", xml(code, message))
+    ("application/xml", xml(code, message, ""))
 }

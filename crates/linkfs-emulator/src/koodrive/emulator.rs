@@ -151,9 +151,7 @@ impl Emulator {
             server,
         };
         emulator.server.serve(data, drive.store.router())?;
-        emulator
-            .server
-            .serve(control, control::router(controlled(&drive)))?;
+        emulator.server.serve(control, control::router(controlled(&drive)))?;
         emulator.server.serve(api, api::router(drive))?;
         Ok(emulator)
     }

@@ -1,0 +1,6 @@
+//! The emulated PDS, seen by a plain HTTP client.
+
+mod client;
+mod items;
+mod links;
+mod tokens;
