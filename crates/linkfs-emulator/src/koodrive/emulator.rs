@@ -151,7 +151,9 @@ impl Emulator {
             server,
         };
         emulator.server.serve(data, drive.store.router())?;
-        emulator.server.serve(control, control::router(controlled(&drive)))?;
+        emulator
+            .server
+            .serve(control, control::router(controlled(&drive)))?;
         emulator.server.serve(api, api::router(drive))?;
         Ok(emulator)
     }

@@ -52,6 +52,9 @@ pub struct Credentials {
     pub refresh_token: String,
     pub client_id: String,
     pub client_secret: String,
+    /// The public key, as DER, that assertions of the app must be signed for; without one their
+    /// signature is not checked.
+    pub app_public_key: Option<Vec<u8>>,
     /// What the browser step would bring back, for [`Credentials::redirect_uri`].
     pub auth_code: String,
     pub redirect_uri: String,
@@ -114,6 +117,7 @@ impl Default for Credentials {
             refresh_token: "fake-refresh-9b02".into(),
             client_id: "fake-app".into(),
             client_secret: "fake-app-secret".into(),
+            app_public_key: None,
             auth_code: "fake-code".into(),
             redirect_uri: "http://127.0.0.1/callback".into(),
             user_id: "u100".into(),

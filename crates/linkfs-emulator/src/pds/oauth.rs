@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
@@ -89,8 +90,8 @@ fn grant(drive: &Drive, knobs: &Knobs, form: &Form) -> Result<Grant, Failure> {
     }
 }
 
-/// Checks shape, claims and times of an assertion, and that it is new. Its signature must be as
-/// long as one of RS256, but is not checked: that would take the app's public key.
+/// Checks shape, claims, times and signature of an assertion, and that it is new. Without the
+/// app's public key, the signature need only be as long as one of RS256.
 fn check_assertion(drive: &Drive, assertion: &str) -> Result<(), Failure> {
     let wrong = |what: &str| {
         let text = format!("The input parameter assertion is not valid: {what}");
@@ -109,6 +110,12 @@ fn check_assertion(drive: &Drive, assertion: &str) -> Result<(), Failure> {
         return Err(wrong("alg"));
     }
     let credentials = &drive.accounts.credentials;
+    if let Some(key) = &credentials.app_public_key {
+        let signed = assertion.rsplit_once('.').map_or("", |(signed, _)| signed);
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key)
+            .verify(signed.as_bytes(), signature)
+            .map_err(|_| wrong("signature"))?;
+    }
     let subject = match claims["sub_type"].as_str().unwrap_or("user") {
         "user" => &credentials.user_id,
         "service" => &drive.domain,

@@ -1,4 +1,4 @@
-use linkfs_emulator::pds::{Emulator, Options, file_id};
+use linkfs_emulator::pds::{Credentials, Emulator, Options, file_id};
 use linkfs_emulator::{ROOT_ID, Tree};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
@@ -17,10 +17,18 @@ pub(crate) struct Drive {
 
 impl Drive {
     pub(crate) fn start() -> Self {
+        Self::start_with(Credentials::default())
+    }
+
+    pub(crate) fn start_with(credentials: Credentials) -> Self {
         let tree = Tree::new();
         let file = tree.add_generated(ROOT_ID, "a.bin", SEED, SIZE);
         Self {
-            emulator: Emulator::start_blocking(Options::with_tree(tree)).unwrap(),
+            emulator: Emulator::start_blocking(Options {
+                credentials,
+                ..Options::with_tree(tree)
+            })
+            .unwrap(),
             client: Client::builder().redirect(Policy::none()).build().unwrap(),
             file,
         }

@@ -1,6 +1,12 @@
 use std::time::Duration;
 
-use linkfs_emulator::pds::Rotation;
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use linkfs_emulator::pds::{Credentials, Rotation};
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -124,4 +130,62 @@ async fn each_mount_has_a_refresh_token_of_its_own() {
     assert_ne!(one["refresh_token"], other["refresh_token"]);
     let other = other["refresh_token"].as_str().unwrap();
     assert_eq!(refresh(&drive, other).await.status(), 200);
+}
+
+fn assertion(key: &KeyPair, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({"alg": "RS256"})), part(claims));
+    let mut signature = vec![0; key.public_modulus_len()];
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    key.sign(
+        &RSA_PKCS1_SHA256,
+        &random,
+        signed.as_bytes(),
+        &mut signature,
+    )
+    .unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test]
+async fn an_assertion_is_checked_claim_by_claim_and_works_once() {
+    let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let other_key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let public = key.public_key().as_der().unwrap();
+    let drive = Drive::start_with(Credentials {
+        app_public_key: Some(public.as_ref().to_vec()),
+        ..Credentials::default()
+    });
+    let now = drive.emulator.clock().now().as_second();
+    let claims = |name: &str, value: Value| {
+        let mut claims = json!({"iss": "fake-app", "sub": "u100", "sub_type": "user",
+            "aud": "bj9", "jti": "j1", "iat": now, "nbf": now, "exp": now + 60});
+        claims[name] = value;
+        claims
+    };
+    let good = assertion(&key, &claims("jti", json!("j2")));
+    let rows = [
+        (assertion(&key, &claims("aud", json!("other"))), 400),
+        (assertion(&key, &claims("sub", json!("u200"))), 400),
+        (assertion(&key, &claims("exp", json!(now))), 400),
+        (assertion(&key, &claims("nbf", json!(now + 9))), 400),
+        (assertion(&key, &claims("jti", json!(""))), 400),
+        (assertion(&other_key, &claims("jti", json!("j3"))), 400),
+        (good.clone(), 200),
+        (good, 400),
+    ];
+    for (assertion, status) in rows {
+        let fields = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("client_id", "fake-app"),
+            ("assertion", assertion.as_str()),
+        ];
+        let response = drive.form(&fields).await;
+        assert_eq!(
+            response.status(),
+            status,
+            "{}",
+            response.text().await.unwrap()
+        );
+    }
 }
