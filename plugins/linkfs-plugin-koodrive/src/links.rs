@@ -36,7 +36,7 @@ pub(crate) fn read(answer: &Envelope, client: &Client) -> Result<Links> {
     let mut links = Links::new();
     for fields in downloads.iter().filter_map(Value::as_object) {
         if let Some(id) = envelope::text_of(fields, "fileId") {
-            let link = || link(fields, client, client.clock.now());
+            let link = || link(fields, client, client.clock.latest());
             links.entry(ItemId(id)).or_insert_with(link);
         }
     }
