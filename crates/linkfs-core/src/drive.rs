@@ -222,7 +222,9 @@ impl Drive {
     /// Asks how full the drive is. A drive that does not say is shown without a limit.
     pub(crate) async fn learn_usage(&self) {
         self.lock_usage().asked = Some(Instant::now());
-        let answer = self.call("ask for the usage", || self.provider.usage()).await;
+        let answer = self
+            .call("ask for the usage", || self.provider.usage())
+            .await;
         if let Ok(usage) = answer {
             self.lock_usage().usage = Some(usage);
         }
