@@ -106,11 +106,13 @@ impl KooDrive {
         links::read(&answer, self.account.client())
     }
 
-    /// The links of all `files`. One that a batch does not mention is asked for once more, alone.
+    /// The links of all `files`. One that a batch does not mention is asked for once more, alone; an
+    /// answer that mentions none is no answer to this call, and a hundred more calls would not help.
     async fn all_signed(&self, files: &[&ItemId]) -> Result<Links> {
         let mut found = self.signed(files).await?;
+        let answers_the_call = !found.is_empty();
         for id in files {
-            if !found.contains_key(*id) {
+            if answers_the_call && !found.contains_key(*id) {
                 let alone = self.signed(&[id]).await;
                 let link = alone.and_then(|mut alone| {
                     alone

@@ -71,9 +71,9 @@ fn refusal(fields: &Map<String, Value>, code: &Value, client: &Client) -> Provid
     ProviderError::new(said.kind().0, client.words(said))
 }
 
-/// The error for a file that the drive does not mention even when asked for it alone.
+/// The error for a file that the drive does not mention.
 pub(crate) fn unmentioned() -> ProviderError {
-    broken("the answer does not mention this file, twice")
+    broken("the answer does not mention this file")
 }
 
 fn broken(message: &str) -> ProviderError {
