@@ -138,7 +138,7 @@ impl Fetcher {
             if !response.status().is_redirection() {
                 return Ok(response);
             }
-            url = redirect_target(&response, &url)?;
+            url = redirect_target(response.headers(), &url)?;
         }
         Err(FetchError::Wrong(format!(
             "more than {MOST_REDIRECTS} redirects"
@@ -212,9 +212,8 @@ fn link_headers(lease: &Lease) -> Result<HeaderMap, FetchError> {
     Ok(headers)
 }
 
-fn redirect_target(response: &Response, from: &Url) -> Result<Url, FetchError> {
-    let location = response
-        .headers()
+fn redirect_target(headers: &HeaderMap, from: &Url) -> Result<Url, FetchError> {
+    let location = headers
         .get(header::LOCATION)
         .and_then(|value| value.to_str().ok());
     let target = location
@@ -342,6 +341,33 @@ mod tests {
         ] {
             assert_eq!(parse_content_range(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_redirect_never_leaves_https() {
+        let target = |from: &str, to: &'static str| {
+            let headers = HeaderMap::from_iter([(header::LOCATION, HeaderValue::from_static(to))]);
+            redirect_target(&headers, &Url::parse(from).unwrap()).map(String::from)
+        };
+        for (from, to, expected) in [
+            ("https://a/x", "https://b/y", "https://b/y"),
+            ("https://a/x", "/y", "https://a/y"),
+            ("https://a/x", "//b/y", "https://b/y"),
+            ("http://a/x", "http://b/y", "http://b/y"),
+            ("http://a/x", "https://b/y", "https://b/y"),
+        ] {
+            assert_eq!(target(from, to).unwrap(), expected, "{from} to {to}");
+        }
+        for to in [
+            "http://a/x",
+            "http://b/y",
+            "ftp://a/x",
+            "file:///x",
+            "data:,x",
+        ] {
+            assert!(target("https://a/x", to).is_err(), "{to}");
+        }
+        assert!(redirect_target(&HeaderMap::new(), &Url::parse("http://a").unwrap()).is_err());
     }
 
     #[test]
