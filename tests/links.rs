@@ -226,7 +226,9 @@ fn a_refusal_again_and_again_with_bytes_in_between_does_not_show() {
     scene.compare(&file, 0, scene.size());
     drop(file);
     let revocations: u64 = faults.hits()[1..].iter().map(|hit| hit.1).sum();
-    assert_eq!((revocations, scene.signings()), (4, 5));
+    assert_eq!(revocations, 4);
+    // A link revoked while requests with its predecessor are under way may never be used.
+    assert!((2..=5).contains(&scene.signings()), "{}", scene.signings());
     assert!(scene.served() <= mib(8) / 100 * 102, "{}", scene.served());
     scene.assert_at_rest();
 }

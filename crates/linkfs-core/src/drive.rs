@@ -140,7 +140,23 @@ impl Drive {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        let deadline = Instant::now() + self.work_time;
+        self.call_until(Instant::now() + self.work_time, what, ask)
+            .await
+    }
+
+    /// As [`Drive::call`], for work that has begun before.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn call_until<T, F>(
+        &self,
+        deadline: Instant,
+        what: &str,
+        ask: impl Fn() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, ProviderError>>,
+    {
         for tries in 1.. {
             let error = match self.call_once(what, deadline, &ask).await {
                 Ok(answer) => {

@@ -198,7 +198,9 @@ impl Batch {
         let what = format!("sign {} links", self.files.len());
         let drive = self.drive.clone();
         let files = std::mem::take(&mut self.files);
-        let answers = match drive.call(&what, || self.ask(&files)).await {
+        let deadline = Instant::now() + drive.work_time();
+        let signed = drive.call_until(deadline, &what, || self.ask(&files));
+        let answers = match signed.await {
             Ok(answers) => answers,
             Err(error) => return self.settle_rest(&error),
         };
@@ -212,7 +214,8 @@ impl Batch {
         }
         if let Some(file) = to_ask_again {
             let alone = std::slice::from_ref(&file);
-            match drive.call("sign a link", || self.ask(alone)).await {
+            let signed = drive.call_until(deadline, "sign a link", || self.ask(alone));
+            match signed.await {
                 Ok(answers) => answers
                     .into_iter()
                     .for_each(|answer| self.settle_answer(&file, answer)),
