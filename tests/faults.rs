@@ -1,0 +1,768 @@
+//! Whatever the drive does wrong, a read ends in the right bytes or in the right error, in time, and the
+//! mount goes on.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use linkfs_emulator::koodrive::{Emulator, Knobs, Options};
+use linkfs_emulator::{Action, LinkPolicy, ROOT_ID, RetryAfter, Rule, Tree};
+use linkfs_tests::{
+    MountBuilder, Mounted, assert_at_rest, errno, eventually, mib, shell, true_bytes, within,
+};
+
+/// The deadline of the mounts here.
+const DEADLINE: &str = "4s";
+/// No call may take longer: the deadline once, not twice, and some time for a busy machine.
+const LIMIT: Duration = Duration::from_secs(7);
+/// Several requests long, and no multiple of anything.
+const SIZE: u64 = mib(3) + 12_345;
+
+/// A mounted drive of folders with one file each: every row of a table has one of its own.
+struct Scene {
+    emulator: Emulator,
+    tree: Tree,
+    mount: Mounted,
+    places: Vec<Place>,
+}
+
+struct Place {
+    folder: String,
+    file: String,
+    path: PathBuf,
+}
+
+impl Scene {
+    fn new(count: usize) -> Scene {
+        Scene::with(count, Options::default(), |builder| builder)
+    }
+
+    fn with(
+        count: usize,
+        options: Options,
+        adapt: impl FnOnce(MountBuilder) -> MountBuilder,
+    ) -> Scene {
+        let tree = options.tree.clone();
+        let ids: Vec<_> = (0..count)
+            .map(|number| {
+                let folder = tree.add_folder(ROOT_ID, &format!("folder {number}"));
+                let seed = 100 + number as u64;
+                let file = tree.add_generated(&folder, "file.bin", seed, SIZE);
+                (folder, file)
+            })
+            .collect();
+        let emulator = Emulator::start_blocking(options).expect("the emulator starts");
+        let mount = adapt(Mounted::builder(&emulator).deadline(DEADLINE)).mount();
+        let places = ids
+            .into_iter()
+            .enumerate()
+            .map(|(number, (folder, file))| Place {
+                folder,
+                file,
+                path: mount.path(&format!("folder {number}/file.bin")),
+            });
+        Scene {
+            places: places.collect(),
+            emulator,
+            tree,
+            mount,
+        }
+    }
+
+    /// Makes a rule strike the calls about one place only.
+    fn add(&self, rule: &Rule, place: &Place) {
+        let id = match rule.call.as_str() {
+            "list" => &place.folder,
+            _ => &place.file,
+        };
+        self.emulator.faults().add(rule.clone().file(id));
+    }
+
+    fn true_bytes(&self, place: &Place) -> Vec<u8> {
+        true_bytes(&self.tree, &place.file)
+    }
+
+    fn count(&self, call: &str) -> u64 {
+        match call {
+            "data" => self.emulator.counters().snapshot().data_requests,
+            call => self.emulator.counters().calls(call),
+        }
+    }
+
+    fn assert_at_rest(&self) {
+        assert_at_rest(&self.emulator, &self.mount);
+    }
+}
+
+/// Reads a file by its name, each call in time.
+#[track_caller]
+fn read_in_time(place: &Place) -> Result<Vec<u8>, i32> {
+    let path = place.path.clone();
+    let mut file = within(LIMIT, move || errno(File::open(path)))?;
+    let mut bytes = Vec::new();
+    match read_on(&mut file, &mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(number) => Err(number),
+    }
+}
+
+/// Reads an open file from where it stands, each call in time; what came before an error is in `bytes`.
+#[track_caller]
+fn read_on(file: &mut File, bytes: &mut Vec<u8>) -> Result<(), i32> {
+    loop {
+        let mut file = file.try_clone().expect("one more descriptor");
+        let (piece, end) = within(LIMIT, move || {
+            let mut piece = vec![0; 256 * 1024];
+            let read = errno(file.read(&mut piece));
+            (piece, read)
+        });
+        match end? {
+            0 => return Ok(()),
+            read => bytes.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+/// Reads some bytes past the kernel's pages: exactly one request.
+#[track_caller]
+fn read_directly(place: &Place, offset: u64) -> Result<(), i32> {
+    let path = place.path.clone();
+    within(LIMIT, move || {
+        let mut options = fs::OpenOptions::new();
+        let file = options.read(true).custom_flags(libc::O_DIRECT).open(path);
+        errno(file.and_then(|file| file.read_exact_at(&mut [0; 4096], offset)))
+    })
+}
+
+/// What reading a file comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    AllBytes,
+    Fails(i32),
+}
+
+use Outcome::{AllBytes, Fails};
+
+/// Reads a fresh file under each rule.
+#[track_caller]
+fn check(rows: &[(Rule, Outcome)]) {
+    let scene = Scene::new(rows.len());
+    for ((rule, expected), place) in rows.iter().zip(&scene.places) {
+        check_row(&scene, place, rule, *expected);
+    }
+}
+
+#[track_caller]
+fn check_row(scene: &Scene, place: &Place, rule: &Rule, expected: Outcome) {
+    scene.add(rule, place);
+    let result = read_in_time(place);
+    let hits: u64 = scene.emulator.faults().hits().iter().map(|hit| hit.1).sum();
+    assert!(hits > 0, "never struck: {rule:?}");
+    let true_bytes = scene.true_bytes(place);
+    match (expected, result) {
+        (AllBytes, result) => assert!(result == Ok(true_bytes), "{rule:?}: {}", shown(&result)),
+        (Fails(number), result) => {
+            assert!(
+                result == Err(number),
+                "{rule:?}: {}, not {number}",
+                shown(&result)
+            );
+        }
+    }
+    scene.emulator.faults().clear();
+    scene.assert_at_rest();
+}
+
+/// Without three million bytes.
+fn shown(result: &Result<Vec<u8>, i32>) -> String {
+    match result {
+        Ok(bytes) => format!("{} bytes", bytes.len()),
+        Err(number) => std::io::Error::from_raw_os_error(*number).to_string(),
+    }
+}
+
+fn status(code: u16) -> Action {
+    Action::Status {
+        code,
+        retry_after: None,
+        body: None,
+    }
+}
+
+fn throttled(retry_after: RetryAfter) -> Action {
+    Action::Status {
+        code: 429,
+        retry_after: Some(retry_after),
+        body: None,
+    }
+}
+
+/// `actions` on each of `calls`.
+fn on_each<'a>(calls: &'a [&'a str], actions: &'a [Action]) -> impl Iterator<Item = Rule> + 'a {
+    let rules = calls
+        .iter()
+        .map(|call| actions.iter().map(|action| Rule::on(call, action.clone())));
+    rules.flatten()
+}
+
+#[test]
+fn what_goes_wrong_once_does_not_show() {
+    let anywhere = [
+        throttled(RetryAfter::Seconds(1)),
+        throttled(RetryAfter::DateIn(1)),
+        status(429),
+        status(500),
+        status(503),
+        Action::CloseConnection,
+        Action::Garbage { body: None },
+    ];
+    let api = [Action::CutBody { at: 20 }, Action::ResetBody { at: 20 }];
+    let data = [
+        Action::CutBody { at: 0 },
+        Action::CutBody { at: 100_003 },
+        Action::ResetBody { at: 100_003 },
+        Action::ShortBody { at: 100_003 },
+        Action::ShortBody { at: 0 },
+        Action::WrongContentRange { shift: 4096 },
+        Action::WrongContentRange { shift: -1 },
+        Action::IgnoreRange,
+        Action::StallBody { at: 70_001 },
+        Action::NeverAnswer,
+    ];
+    let rules = on_each(&["list", "download", "data"], &anywhere)
+        .chain(on_each(&["list", "download"], &api))
+        .chain(on_each(&["data"], &data))
+        .map(|rule| (rule.nth(1), AllBytes));
+    check(&rules.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_body_cut_short_is_gone_on_with() {
+    check(&[
+        (Rule::on("data", Action::CutBody { at: 300_007 }), AllBytes),
+        (
+            Rule::on("data", Action::ResetBody { at: 300_007 }),
+            AllBytes,
+        ),
+    ]);
+}
+
+#[test]
+fn what_stays_wrong_ends_in_the_error_of_the_table() {
+    let api = ["list", "download"];
+    let everywhere = ["list", "download", "data"];
+    let rows = |calls, actions: &[Action], number| {
+        let rules = on_each(calls, actions).map(|rule| (rule, Fails(number)));
+        rules.collect::<Vec<_>>()
+    };
+    let mut all = rows(&everywhere, &[status(429)], libc::EBUSY);
+    all.extend(rows(
+        &everywhere,
+        &[status(500), status(503), Action::CloseConnection],
+        libc::EHOSTDOWN,
+    ));
+    all.extend(rows(
+        &everywhere,
+        &[Action::Garbage { body: None }],
+        libc::EIO,
+    ));
+    let no_permission = Action::DriveError {
+        code: 13_000_410,
+        message: "no permission on the space".into(),
+    };
+    all.extend(rows(&api, &[status(401), no_permission], libc::EACCES));
+    all.extend(rows(&["data"], &[status(401), status(403)], libc::EACCES));
+    check(&all);
+}
+
+#[test]
+fn wrong_bytes_are_never_delivered() {
+    let wrong = [
+        Action::ShortBody { at: 100_003 },
+        Action::WrongContentRange { shift: 4096 },
+        Action::WrongContentRange { shift: -1 },
+        Action::IgnoreRange,
+    ];
+    let from_the_start = on_each(&["data"], &wrong).map(|rule| (rule, Fails(libc::EIO)));
+    let in_the_middle = on_each(&["data"], &wrong).map(|rule| (rule.from(2), Fails(libc::EIO)));
+    check(&from_the_start.chain(in_the_middle).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_never_answers_ends_at_the_deadline() {
+    let rows = on_each(&["list", "download", "data"], &[Action::NeverAnswer])
+        .chain([
+            Rule::on("data", Action::StallBody { at: 0 }),
+            Rule::on("data", Action::StallBody { at: 0 }).from(2),
+            Rule::on("data", Action::StallBody { at: 3001 }),
+            Rule::on(
+                "data",
+                Action::DripBody {
+                    bytes: 1000,
+                    pause_ms: 300,
+                },
+            ),
+        ])
+        .map(|rule| (rule, Fails(libc::ETIMEDOUT)));
+    check(&rows.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_pause_longer_than_the_deadline_is_not_waited_for() {
+    for pause in [RetryAfter::Seconds(60), RetryAfter::DateIn(60)] {
+        for code in [429, 503] {
+            let scene = Scene::new(3);
+            let action = Action::Status {
+                code,
+                retry_after: Some(pause.clone()),
+                body: None,
+            };
+            let number = if code == 429 {
+                libc::EBUSY
+            } else {
+                libc::EHOSTDOWN
+            };
+            for (call, place) in ["list", "download", "data"].iter().zip(&scene.places) {
+                scene.add(&Rule::on(call, action.clone()), place);
+                let before = scene.count(call);
+                assert_eq!(read_directly(place, 0), Err(number), "{call}");
+                assert_eq!(scene.count(call), before + 1, "{call}: {action:?}");
+            }
+            scene.emulator.faults().clear();
+            assert_eq!(read_directly(&scene.places[2], 0), Ok(()));
+            scene.assert_at_rest();
+        }
+    }
+}
+
+#[test]
+fn one_failed_request_is_one_failed_call() {
+    let scene = Scene::new(1);
+    let [place] = &scene.places[..] else {
+        unreachable!()
+    };
+    scene.add(&Rule::on("data", Action::IgnoreRange), place);
+    assert_eq!(read_in_time(place), Err(libc::EIO));
+    assert_eq!(scene.count("data"), 2, "a wrong answer is checked once");
+}
+
+#[test]
+fn a_failure_is_told_in_words() {
+    let scene = Scene::new(2);
+    let [slow, throttled] = &scene.places[..] else {
+        unreachable!()
+    };
+    scene.add(&Rule::on("data", Action::NeverAnswer), slow);
+    scene.add(&Rule::on("download", status(429)), throttled);
+    for (place, number, words) in [
+        (slow, libc::ETIMEDOUT, "no answer within"),
+        (throttled, libc::EBUSY, "the drive asks for a pause"),
+    ] {
+        assert_eq!(read_in_time(place), Err(number));
+        let told = xattr::get(&place.path, "user.linkfs.error").expect("it is told");
+        let told = String::from_utf8(told.expect("it is there")).expect("it is text");
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
+fn a_drive_that_is_gone_is_told_from_one_that_is_slow() {
+    let scene = Scene::new(2);
+    let [known, unknown] = &scene.places[..] else {
+        unreachable!()
+    };
+    shell(scene.mount.folder(), "ls 'folder 0'", Path::new("")).success();
+    scene.emulator.stop();
+    assert_eq!(read_in_time(known), Err(libc::EHOSTDOWN));
+    assert_eq!(read_in_time(unknown), Err(libc::EHOSTDOWN));
+    let top = shell(scene.mount.folder(), "ls", Path::new("")).success();
+    assert_eq!(top, "folder 0\nfolder 1\n");
+}
+
+/// A drive with a folder `many` of that many files, mounted.
+fn many_files(count: u64, knobs: Knobs) -> (Emulator, Mounted, String) {
+    let tree = Tree::new();
+    let folder = tree.add_folder(ROOT_ID, "many");
+    for number in 0..count {
+        tree.add_generated(&folder, &format!("file {number:03}"), number, 1000);
+    }
+    let options = Options {
+        knobs,
+        ..Options::with_tree(tree)
+    };
+    let emulator = Emulator::start_blocking(options).expect("the emulator starts");
+    let mount = Mounted::builder(&emulator).deadline(DEADLINE).mount();
+    (emulator, mount, folder)
+}
+
+fn all_names(count: u64) -> String {
+    (0..count)
+        .map(|number| format!("file {number:03}\n"))
+        .collect()
+}
+
+#[test]
+fn odd_pages_show_every_name_once() {
+    let odd = |adapt: fn(&mut Knobs)| {
+        let mut knobs = Knobs::default();
+        adapt(&mut knobs);
+        knobs
+    };
+    for knobs in [
+        odd(|knobs| knobs.page_items_max = 17),
+        odd(|knobs| knobs.page_short_by = 33),
+        odd(|knobs| knobs.has_empty_pages = true),
+        odd(|knobs| knobs.has_trailing_cursor = true),
+        odd(|knobs| knobs.repeats_items = true),
+        odd(|knobs| {
+            knobs.page_items_max = 40;
+            knobs.page_short_by = 7;
+            knobs.has_empty_pages = true;
+            knobs.has_trailing_cursor = true;
+            knobs.repeats_items = true;
+        }),
+    ] {
+        let (emulator, mount, _) = many_files(250, knobs.clone());
+        let names = shell(mount.folder(), "ls many", Path::new("")).success();
+        assert_eq!(names, all_names(250), "{knobs:?}");
+        assert_at_rest(&emulator, &mount);
+    }
+}
+
+#[test]
+fn a_page_that_is_odd_once_does_not_show() {
+    for action in [
+        Action::RepeatCursor,
+        Action::EmptyPageWithCursor,
+        Action::Garbage { body: None },
+        Action::CutBody { at: 1000 },
+        Action::Status {
+            code: 503,
+            retry_after: None,
+            body: None,
+        },
+    ] {
+        let (emulator, mount, folder) = many_files(250, Knobs::default());
+        let rule = Rule::on("list", action.clone()).file(&folder).nth(2);
+        emulator.faults().add(rule);
+        let names = shell(mount.folder(), "ls many", Path::new("")).success();
+        assert_eq!(names, all_names(250), "{action:?}");
+        assert_eq!(emulator.faults().hits()[0].1, 1, "{action:?}");
+        assert_at_rest(&emulator, &mount);
+    }
+}
+
+#[test]
+fn a_part_of_a_folder_is_never_shown_as_all_of_it() {
+    for (action, words) in [
+        (Action::RepeatCursor, "Input/output error"),
+        (Action::EmptyPageWithCursor, "Input/output error"),
+        (Action::Garbage { body: None }, "Input/output error"),
+        (status(503), "Host is down"),
+        (status(429), "Device or resource busy"),
+        (Action::NeverAnswer, "Connection timed out"),
+    ] {
+        let (emulator, mount, folder) = many_files(250, Knobs::default());
+        let rule = Rule::on("list", action.clone()).file(&folder).from(2);
+        emulator.faults().add(rule);
+        for line in ["ls many", "stat 'many/file 240'", "stat 'many/no such'"] {
+            let inside = mount.folder().to_owned();
+            let said = within(2 * LIMIT, move || shell(&inside, line, Path::new("")));
+            let said = said.failure();
+            assert!(said.contains(words), "{action:?}: {line}: {said}");
+        }
+        emulator.faults().clear();
+        eventually("the folder is whole", || {
+            let names = shell(mount.folder(), "ls many || true", Path::new("")).success();
+            names == all_names(250)
+        });
+        assert_at_rest(&emulator, &mount);
+    }
+}
+
+/// How a file of the drive changes while it is mounted.
+type Change = fn(&Tree, &str);
+
+const CHANGES: [(&str, Change); 3] = [
+    ("as long as before", |tree, id| {
+        tree.replace_generated(id, SIZE);
+    }),
+    ("shorter", |tree, id| {
+        tree.replace_generated(id, SIZE - 1);
+    }),
+    ("longer", |tree, id| {
+        tree.replace_generated(id, 2 * SIZE);
+    }),
+];
+
+/// Both ways in which object stores keep a replaced object.
+fn link_policies() -> [LinkPolicy; 2] {
+    [false, true].map(|key_per_revision| LinkPolicy {
+        key_per_revision,
+        ..LinkPolicy::default()
+    })
+}
+
+fn scene_with_links(count: usize, links: LinkPolicy) -> Scene {
+    let options = Options {
+        links,
+        ..Options::default()
+    };
+    Scene::with(count, options, |builder| builder)
+}
+
+#[test]
+fn a_file_replaced_while_it_is_read_is_stale_and_never_a_mixture() {
+    for links in link_policies() {
+        let scene = scene_with_links(CHANGES.len(), links.clone());
+        for ((what, change), place) in CHANGES.iter().zip(&scene.places) {
+            let old = scene.true_bytes(place);
+            let mut file = File::open(&place.path).expect("it opens");
+            let mut first = vec![0; 4096];
+            file.read_exact(&mut first).expect("it is as it was");
+            change(&scene.tree, &place.file);
+            // What came along with the first bytes is of the old content, and so is all before the error.
+            let end = read_on(&mut file, &mut first);
+            assert_eq!(end, Err(libc::ESTALE), "{what}: {links:?}");
+            assert!(first == old[..first.len()], "{what}: {links:?}");
+            let again = file.read_exact_at(&mut [0; 1], SIZE - 1);
+            assert_eq!(errno(again), Err(libc::ESTALE), "it stays stale");
+            let new = read_in_time(place);
+            assert!(
+                new == Ok(scene.true_bytes(place)),
+                "{what}: {}",
+                shown(&new)
+            );
+            assert!(new != Ok(old));
+            drop(file);
+            scene.assert_at_rest();
+        }
+    }
+}
+
+#[test]
+fn a_file_replaced_between_open_and_read_is_not_a_mixture() {
+    for links in link_policies() {
+        let scene = scene_with_links(CHANGES.len(), links.clone());
+        for ((what, change), place) in CHANGES.iter().zip(&scene.places) {
+            let mut file = File::open(&place.path).expect("it opens");
+            change(&scene.tree, &place.file);
+            let mut seen = Vec::new();
+            let end = read_on(&mut file, &mut seen);
+            let new = scene.true_bytes(place);
+            if new.len() as u64 == SIZE {
+                // Nothing had been read that could tell the two apart.
+                assert!(end == Ok(()) && seen == new, "{what}: {links:?}: {end:?}");
+            } else {
+                assert_eq!((end, seen.len()), (Err(libc::ESTALE), 0), "{what}");
+            }
+            let anew = read_in_time(place);
+            assert!(anew == Ok(new), "{what}: {links:?}: {}", shown(&anew));
+            drop(file);
+            scene.assert_at_rest();
+        }
+    }
+}
+
+#[test]
+fn an_object_replaced_in_the_middle_of_a_body_is_stale() {
+    for size in [None, Some(SIZE - 1), Some(2 * SIZE)] {
+        let scene = Scene::new(1);
+        let place = &scene.places[0];
+        let old = scene.true_bytes(place);
+        // Slow enough for the reader's second request to come after the replacement.
+        scene
+            .emulator
+            .pacing()
+            .update(|pacing| pacing.rate_per_stream = 4 << 20);
+        let replace = Action::ReplaceObject { at: 100_003, size };
+        scene.add(&Rule::on("data", replace).nth(1), place);
+        let mut file = File::open(&place.path).expect("it opens");
+        let mut seen = Vec::new();
+        assert_eq!(read_on(&mut file, &mut seen), Err(libc::ESTALE), "{size:?}");
+        assert!(seen == old[..seen.len()], "{size:?}");
+        let new = read_in_time(place);
+        assert!(new == Ok(scene.true_bytes(place)), "{}", shown(&new));
+        drop(file);
+        scene.assert_at_rest();
+    }
+}
+
+#[test]
+fn an_answer_of_another_version_makes_the_file_stale() {
+    let other = |by| Action::WrongTotal { by };
+    let etag = "\"another\"".to_owned();
+    let rules = [
+        Rule::on("data", other(1)).nth(1),
+        Rule::on("data", other(-1)).nth(1),
+        Rule::on("data", other(1)).nth(2),
+        Rule::on("data", Action::WrongEtag { etag: etag.clone() }).nth(2),
+        Rule::on("data", Action::WrongEtag { etag }).nth(1),
+        Rule::on("data", status(412)).nth(1),
+        Rule::on("data", status(416)).nth(2),
+    ];
+    let scene = Scene::new(rules.len());
+    for (rule, place) in rules.iter().zip(&scene.places) {
+        check_row(&scene, place, rule, Fails(libc::ESTALE));
+        let again = read_in_time(place);
+        assert!(
+            again == Ok(scene.true_bytes(place)),
+            "{rule:?}: {}",
+            shown(&again)
+        );
+    }
+}
+
+#[test]
+fn a_file_deleted_before_it_is_read_is_stale_and_then_no_more_there() {
+    let deletions: [Change; 2] = [
+        |tree, id| {
+            tree.remove(id);
+        },
+        |tree, id| {
+            tree.purge(id);
+        },
+    ];
+    let scene = Scene::new(deletions.len());
+    for (delete, place) in deletions.iter().zip(&scene.places) {
+        fs::metadata(&place.path).expect("it is listed");
+        delete(&scene.tree, &place.file);
+        assert_eq!(read_in_time(place), Err(libc::ESTALE));
+        assert_eq!(read_in_time(place), Err(libc::ENOENT));
+        scene.assert_at_rest();
+    }
+}
+
+#[test]
+fn a_file_deleted_while_it_is_read_ends_in_right_bytes_or_stale() {
+    let scene = Scene::new(2);
+    let [recycled, purged] = &scene.places[..] else {
+        unreachable!()
+    };
+    for (place, is_recycled) in [(recycled, true), (purged, false)] {
+        let true_bytes = scene.true_bytes(place);
+        let mut file = File::open(&place.path).expect("it opens");
+        let mut seen = vec![0; 4096];
+        file.read_exact(&mut seen).expect("it is there");
+        if is_recycled {
+            scene.tree.remove(&place.file);
+        } else {
+            scene.tree.purge(&place.file);
+        }
+        let end = read_on(&mut file, &mut seen);
+        // An object in the recycle bin lives on for those who have a link, as an unlinked file does.
+        let expected = if is_recycled {
+            Ok(())
+        } else {
+            Err(libc::ESTALE)
+        };
+        assert_eq!(end, expected);
+        assert!(seen == true_bytes[..seen.len()]);
+        drop(file);
+        scene.assert_at_rest();
+    }
+}
+
+#[test]
+fn the_rest_of_the_mount_goes_on_while_a_drive_hangs() {
+    let scene = Scene::new(3);
+    let [blocked, healthy, unlisted] = &scene.places[..] else {
+        unreachable!()
+    };
+    let folder = scene.mount.folder().to_owned();
+    shell(&folder, "ls 'folder 0' 'folder 1'; df .", Path::new("")).success();
+    read_in_time(healthy).expect("it reads");
+    scene
+        .emulator
+        .faults()
+        .add(Rule::on("any", Action::NeverAnswer));
+    let before = scene.count("data") + scene.count("list");
+    let mut readers: Vec<_> = [blocked, unlisted]
+        .map(|place| {
+            let mut cat = Command::new("cat");
+            cat.arg(&place.path)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            cat.spawn().expect("cat starts")
+        })
+        .into();
+    eventually("both readers wait", || {
+        scene.count("download") + scene.count("data") + scene.count("list") >= before + 2
+    });
+    // Less than the deadline: none of these waits for the drive.
+    for line in [
+        "df .",
+        "ls -l . 'folder 0' 'folder 1'",
+        "stat 'folder 0/file.bin' && ! stat 'folder 0/missing'",
+        "cat 'folder 1/file.bin' > /dev/null",
+        "cat .linkfs/status",
+        "getfattr -n user.linkfs.id 'folder 0/file.bin'",
+    ] {
+        let folder = folder.clone();
+        within(Duration::from_secs(3), move || {
+            shell(&folder, line, Path::new("")).success()
+        });
+    }
+    for reader in &mut readers {
+        reader.kill().expect("it is a child");
+    }
+    within(LIMIT, move || {
+        for mut reader in readers {
+            let end = reader.wait().expect("it ends");
+            assert!(!end.success(), "{end}");
+        }
+    });
+    scene.emulator.faults().clear();
+    let bytes = read_in_time(blocked);
+    assert!(bytes == Ok(scene.true_bytes(blocked)), "{}", shown(&bytes));
+    eventually("the other folder is listed too", || {
+        read_in_time(unlisted) == Ok(scene.true_bytes(unlisted))
+    });
+    scene.assert_at_rest();
+}
+
+#[test]
+fn a_killed_reader_is_gone_before_the_deadline() {
+    let scene = Scene::with(1, Options::default(), |builder| builder.deadline("60s"));
+    let place = &scene.places[0];
+    scene.add(&Rule::on("data", Action::NeverAnswer), place);
+    let mut cat = Command::new("cat");
+    cat.arg(&place.path).stdout(Stdio::null());
+    let mut cat = cat.spawn().expect("cat starts");
+    eventually("it waits", || scene.emulator.faults().hits()[0].1 > 0);
+    cat.kill().expect("it is a child");
+    let end = within(Duration::from_secs(20), move || cat.wait());
+    let end = end.expect("it ends");
+    assert_eq!(end.signal(), Some(libc::SIGKILL));
+    scene.emulator.faults().clear();
+    let bytes = read_in_time(place);
+    assert!(bytes == Ok(scene.true_bytes(place)), "{}", shown(&bytes));
+    scene.assert_at_rest();
+}
+
+#[test]
+fn an_old_listing_serves_while_the_drive_cannot_give_a_new_one() {
+    let line = "ls . 'folder 0' && stat -c %s 'folder 0/file.bin'";
+    for action in [status(503), Action::NeverAnswer] {
+        let scene = Scene::with(2, Options::default(), |builder| builder.listing_ttl("0s"));
+        let before = shell(scene.mount.folder(), line, Path::new("")).success();
+        let rule = Rule::on("list", action.clone());
+        scene.emulator.faults().add(rule);
+        let folder = scene.mount.folder().to_owned();
+        let now = within(3 * LIMIT, move || shell(&folder, line, Path::new("")));
+        assert_eq!(now.success(), before, "{action:?}");
+        let asked = scene.emulator.faults().hits()[0].1;
+        assert!(asked > 0, "nobody asked the drive");
+        scene.emulator.faults().clear();
+        let [known, unknown] = &scene.places[..] else {
+            unreachable!()
+        };
+        assert!(read_in_time(known) == Ok(scene.true_bytes(known)));
+        assert!(read_in_time(unknown) == Ok(scene.true_bytes(unknown)));
+        scene.assert_at_rest();
+    }
+}

@@ -194,7 +194,7 @@ fn only_at_the_top_is_the_name_of_the_control_folder_taken() {
 }
 
 #[test]
-fn a_smart_folder_is_a_folder() {
+fn a_smart_folder_is_a_folder_that_is_empty_when_the_drive_does_not_list_it() {
     let tree = odd_tree();
     let emulator = start(&tree);
     let mount = Mounted::new(&emulator);
@@ -202,6 +202,7 @@ fn a_smart_folder_is_a_folder() {
     assert!(fs::metadata(&smart).expect("it is there").is_dir());
     assert_eq!(attribute(&smart, "id").as_deref(), Some("Osmart"));
     assert_eq!(attribute(&smart, "name").as_deref(), Some("smart"));
+    assert_eq!(fs::read_dir(&smart).expect("it opens").count(), 0);
 }
 
 #[test]

@@ -214,9 +214,7 @@ impl Mounted {
 
     /// Whether the folder is mounted, by the kernel's table.
     pub fn is_mounted(&self) -> bool {
-        let table = fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
-        let folder = format!(" {} ", self.folder.display());
-        table.contains(&folder)
+        is_mounted(&self.folder)
     }
 
     /// Mounts again in the same place and home, after this mount was ended in whatever way.
@@ -244,6 +242,15 @@ impl Drop for Mounted {
             let _ended = self.ends_within(5_000);
         }
     }
+}
+
+/// Whether something is mounted on `folder`, by the kernel's table, which asks nobody.
+///
+/// # Panics
+/// When there is no such table.
+pub fn is_mounted(folder: &Path) -> bool {
+    let table = fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
+    table.contains(&format!(" {} ", folder.display()))
 }
 
 fn open_process(pid: u32) -> std::io::Result<OwnedFd> {

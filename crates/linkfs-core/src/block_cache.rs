@@ -37,7 +37,10 @@ struct State {
 #[derive(Debug)]
 pub(crate) enum Found {
     Ready(Arc<Block>),
-    Pending(Pending),
+    /// A job that was started before fetches it.
+    Joined(Pending),
+    /// It is in one of the runs that come with this answer.
+    Claimed(Pending),
 }
 
 /// Consecutive blocks for one job to fetch.
@@ -100,7 +103,7 @@ impl BlockCache {
             .map(|index| {
                 state.find((wish.node, index)).unwrap_or_else(|| {
                     claimed.push(index);
-                    Found::Pending(state.claim(wish, index))
+                    Found::Claimed(state.claim(wish, index))
                 })
             })
             .collect();
@@ -198,7 +201,7 @@ impl State {
 
     fn find(&mut self, key: Key) -> Option<Found> {
         let ready = self.ready.get(&key).cloned().map(Found::Ready);
-        ready.or_else(|| self.pending.get(&key).cloned().map(Found::Pending))
+        ready.or_else(|| self.pending.get(&key).cloned().map(Found::Joined))
     }
 
     fn claim(&mut self, wish: &Wish, index: u64) -> Pending {

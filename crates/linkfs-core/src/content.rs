@@ -123,6 +123,7 @@ impl Content {
             return Ok((ReadBytes::default(), false));
         }
         let wish = self.wish(offset.0, end, ahead.0);
+        let mut may_plan_again = true;
         loop {
             let found = self.plan(&wish)?;
             match self.collect(found, deadline).await {
@@ -130,10 +131,18 @@ impl Content {
                     return Ok((ReadBytes::of_blocks(blocks, offset.0, end), waited));
                 }
                 // Another reader's job gave up, perhaps just after this reader joined it: start an own one.
-                Err(error) if error.is_passing() && has_time(deadline, self.work_time()) => {
+                // Once is enough, whosever job it is then: that one began when this reader was waiting already.
+                Err(Missing {
+                    error,
+                    had_joined: true,
+                }) if may_plan_again
+                    && error.is_passing()
+                    && has_time(deadline, self.work_time()) =>
+                {
                     tracing::debug!(node = self.node.id.0, %error, "planning again");
+                    may_plan_again = false;
                 }
-                Err(error) => return Err(error),
+                Err(missing) => return Err(missing.error),
             }
         }
     }
@@ -170,18 +179,24 @@ impl Content {
         &self,
         found: Vec<Found>,
         deadline: Instant,
-    ) -> Result<(Vec<Arc<Block>>, bool)> {
+    ) -> Result<(Vec<Arc<Block>>, bool), Missing> {
         let mut waited = false;
         let mut blocks = Vec::with_capacity(found.len());
         for block in found {
-            blocks.push(match block {
-                Found::Ready(block) => block,
-                Found::Pending(pending) => {
-                    waited = true;
-                    let settled = tokio::time::timeout_at(deadline, pending.wait()).await;
-                    settled.map_err(|_elapsed| self.too_late())?.clone()?
+            let (pending, had_joined) = match block {
+                Found::Ready(block) => {
+                    blocks.push(block);
+                    continue;
                 }
-            });
+                Found::Joined(pending) => (pending, true),
+                Found::Claimed(pending) => (pending, false),
+            };
+            waited = true;
+            let settled = tokio::time::timeout_at(deadline, pending.wait()).await;
+            let settled = settled
+                .map_err(|_elapsed| self.too_late())
+                .and_then(Clone::clone);
+            blocks.push(settled.map_err(|error| Missing { error, had_joined })?);
         }
         Ok((blocks, waited))
     }
@@ -259,6 +274,13 @@ impl Content {
             .lock()
             .expect("no panic while the job list is locked")
     }
+}
+
+/// A block that could not be had.
+struct Missing {
+    error: Error,
+    /// The job that was to fetch it had been started before it was asked for.
+    had_joined: bool,
 }
 
 /// Whether there is time enough left for another job to get anywhere.

@@ -140,7 +140,23 @@ impl Drive {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        let deadline = Instant::now() + self.work_time;
+        self.call_until(Instant::now() + self.work_time, what, ask)
+            .await
+    }
+
+    /// As [`Drive::call`], for work that has begun before.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn call_until<T, F>(
+        &self,
+        deadline: Instant,
+        what: &str,
+        ask: impl Fn() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, ProviderError>>,
+    {
         for tries in 1.. {
             let error = match self.call_once(what, deadline, &ask).await {
                 Ok(answer) => {
@@ -222,7 +238,9 @@ impl Drive {
     /// Asks how full the drive is. A drive that does not say is shown without a limit.
     pub(crate) async fn learn_usage(&self) {
         self.lock_usage().asked = Some(Instant::now());
-        let answer = self.call("ask for the usage", || self.provider.usage()).await;
+        let answer = self
+            .call("ask for the usage", || self.provider.usage())
+            .await;
         if let Ok(usage) = answer {
             self.lock_usage().usage = Some(usage);
         }

@@ -1,6 +1,6 @@
 //! One range of one file, by one GET, with every check that an answer must pass.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use linkfs_provider::{ErrorKind, ProviderError};
@@ -46,6 +46,8 @@ pub(crate) enum FetchError {
     Wrong(String),
     /// No connection, or it broke.
     Connection(String),
+    /// No answer, or it stopped in the middle, and the connection is still there.
+    Silence(String),
     /// The data host asks for a pause.
     Busy(ProviderError),
 }
@@ -131,12 +133,12 @@ impl Fetcher {
                 .header(header::RANGE, format!("bytes={}-{last_byte}", range.start));
             let answer = tokio::time::timeout(self.stall_timeout, asked.send()).await;
             let response = answer
-                .map_err(|_elapsed| FetchError::Connection("no answer from the data host".into()))?
+                .map_err(|_elapsed| FetchError::Silence("no answer from the data host".into()))?
                 .map_err(|error| FetchError::Connection(in_words(error)))?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }
-            url = redirect_target(&response, &url)?;
+            url = redirect_target(response.headers(), &url)?;
         }
         Err(FetchError::Wrong(format!(
             "more than {MOST_REDIRECTS} redirects"
@@ -152,7 +154,7 @@ impl Body {
         }
         let next = tokio::time::timeout(self.stall_timeout, self.response.chunk()).await;
         let chunk = next
-            .map_err(|_elapsed| FetchError::Connection("the data host stopped sending".into()))?
+            .map_err(|_elapsed| FetchError::Silence("the data host stopped sending".into()))?
             .map_err(|error| FetchError::Connection(in_words(error)))?
             .ok_or_else(|| FetchError::Connection("the answer ended too early".into()))?;
         self.left = self
@@ -210,9 +212,8 @@ fn link_headers(lease: &Lease) -> Result<HeaderMap, FetchError> {
     Ok(headers)
 }
 
-fn redirect_target(response: &Response, from: &Url) -> Result<Url, FetchError> {
-    let location = response
-        .headers()
+fn redirect_target(headers: &HeaderMap, from: &Url) -> Result<Url, FetchError> {
+    let location = headers
         .get(header::LOCATION)
         .and_then(|value| value.to_str().ok());
     let target = location
@@ -246,15 +247,22 @@ fn check_status(response: &Response) -> Result<(), FetchError> {
 }
 
 fn busy(kind: ErrorKind, response: &Response) -> FetchError {
-    let text = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
-    let seconds = text
-        .and_then(|text| text.trim().parse().ok())
-        .map(Duration::from_secs);
+    let pause = retry_after(response.headers(), SystemTime::now());
     let message = format!("the data host answers {}", response.status());
-    FetchError::Busy(ProviderError::new(kind, message).with_retry_after(seconds))
+    FetchError::Busy(ProviderError::new(kind, message).with_retry_after(pause))
+}
+
+/// How long the data host asks to wait: seconds, or a time by its own clock, which its answer shows.
+fn retry_after(headers: &HeaderMap, local_now: SystemTime) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let told = text(header::RETRY_AFTER)?.trim();
+    if let Ok(seconds) = told.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(told).ok()?;
+    let its_now = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    let now = its_now.unwrap_or(local_now);
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 fn check_range(response: &Response, range: &Range) -> Result<(), FetchError> {
@@ -332,6 +340,58 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse_content_range(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_leaves_https() {
+        let target = |from: &str, to: &'static str| {
+            let headers = HeaderMap::from_iter([(header::LOCATION, HeaderValue::from_static(to))]);
+            redirect_target(&headers, &Url::parse(from).unwrap()).map(String::from)
+        };
+        for (from, to, expected) in [
+            ("https://a/x", "https://b/y", "https://b/y"),
+            ("https://a/x", "/y", "https://a/y"),
+            ("https://a/x", "//b/y", "https://b/y"),
+            ("http://a/x", "http://b/y", "http://b/y"),
+            ("http://a/x", "https://b/y", "https://b/y"),
+        ] {
+            assert_eq!(target(from, to).unwrap(), expected, "{from} to {to}");
+        }
+        for to in [
+            "http://a/x",
+            "http://b/y",
+            "ftp://a/x",
+            "file:///x",
+            "data:,x",
+        ] {
+            assert!(target("https://a/x", to).is_err(), "{to}");
+        }
+        assert!(redirect_target(&HeaderMap::new(), &Url::parse("http://a").unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_pause_is_told_in_seconds_or_as_a_time_of_the_hosts_clock() {
+        let clock = "Mon, 05 Jan 2026 08:09:10 GMT";
+        let soon = "Mon, 05 Jan 2026 08:09:40 GMT";
+        let local_now = httpdate::parse_http_date("Mon, 05 Jan 2026 08:09:30 GMT").unwrap();
+        for (told, date, expected) in [
+            (Some("7"), None, Some(7)),
+            (Some(" 0 "), Some(clock), Some(0)),
+            (Some(soon), Some(clock), Some(30)),
+            (Some(soon), None, Some(10)),
+            (Some(clock), Some(soon), Some(0)),
+            (Some("later"), Some(clock), None),
+            (None, Some(clock), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            let told = told.map(|text| (header::RETRY_AFTER, text));
+            let date = date.map(|text| (header::DATE, text));
+            for (name, text) in told.into_iter().chain(date) {
+                headers.insert(name, HeaderValue::from_static(text));
+            }
+            let pause = retry_after(&headers, local_now);
+            assert_eq!(pause, expected.map(Duration::from_secs), "{headers:?}");
         }
     }
 

@@ -197,37 +197,66 @@ impl Batch {
     async fn sign(mut self) {
         let what = format!("sign {} links", self.files.len());
         let drive = self.drive.clone();
-        let answers = drive.call(&what, || self.ask()).await;
-        match answers {
-            Ok(answers) => {
-                let files = std::mem::take(&mut self.files);
-                for (file, answer) in files.into_iter().zip(answers) {
-                    let lease = answer.map(|link| Arc::new(Lease::new(link)));
-                    self.settle(
-                        &file,
-                        lease.map_err(|error| Error::Drive(error.during("sign a link"))),
-                    );
-                }
+        let files = std::mem::take(&mut self.files);
+        let deadline = Instant::now() + drive.work_time();
+        let signed = drive.call_until(deadline, &what, || self.ask(&files));
+        let answers = match signed.await {
+            Ok(answers) => answers,
+            Err(error) => return self.settle_rest(&error),
+        };
+        let mut to_ask_again = None;
+        for (number, (file, answer)) in files.into_iter().zip(answers).enumerate() {
+            match answer {
+                // Somebody waits for the first; those who wait for others have their answers.
+                Err(error) if number == 0 && is_passing(&error) => to_ask_again = Some(file),
+                answer => self.settle_answer(&file, answer),
             }
-            Err(error) => self.settle_rest(&error),
+        }
+        if let Some(file) = to_ask_again {
+            let alone = std::slice::from_ref(&file);
+            let signed = drive.call_until(deadline, "sign a link", || self.ask(alone));
+            match signed.await {
+                Ok(answers) => answers
+                    .into_iter()
+                    .for_each(|answer| self.settle_answer(&file, answer)),
+                Err(error) => self.settle(&file, Err(error)),
+            }
         }
     }
 
-    /// The first file is the one somebody waits for: its answer decides whether the call is repeated.
-    async fn ask(&self) -> Result<Vec<Result<Link, ProviderError>>, ProviderError> {
-        let answers = self.drive.provider().links(&self.files).await;
-        if answers.len() != self.files.len() {
+    /// A call whose answers all have the same reason, and one that is not about a file, has failed.
+    async fn ask(
+        &self,
+        files: &[ItemId],
+    ) -> Result<Vec<Result<Link, ProviderError>>, ProviderError> {
+        let answers = self.drive.provider().links(files).await;
+        if answers.len() != files.len() {
             let message = format!(
                 "sign links: {} answers to {} files",
                 answers.len(),
-                self.files.len()
+                files.len()
             );
             return Err(ProviderError::new(ErrorKind::Broken, message));
         }
-        match answers.first() {
-            Some(Err(error)) if retry::wait_before_retry(error, 1).is_some() => Err(error.clone()),
-            _ => Ok(answers),
+        let Some(Err(first)) = answers.first() else {
+            return Ok(answers);
+        };
+        let is_same = |answer: &Result<Link, ProviderError>| {
+            answer.as_ref().is_err_and(|error| error.kind == first.kind)
+        };
+        let is_about_all = is_passing(first) || first.kind == ErrorKind::LoginExpired;
+        match is_about_all && answers.iter().all(is_same) {
+            true => Err(first.clone()),
+            false => Ok(answers),
         }
+    }
+
+    fn settle_answer(&mut self, file: &ItemId, answer: Result<Link, ProviderError>) {
+        let lease = answer.map(|link| Arc::new(Lease::new(link)));
+        self.settle(
+            file,
+            lease.map_err(|error| Error::Drive(error.during("sign a link"))),
+        );
     }
 
     fn settle(&mut self, file: &ItemId, result: Result<Arc<Lease>>) {
@@ -248,6 +277,11 @@ impl Batch {
             self.settle(&file, Err(error.clone()));
         }
     }
+}
+
+/// Whether asking again may help.
+fn is_passing(error: &ProviderError) -> bool {
+    retry::wait_before_retry(error, 1).is_some()
 }
 
 impl Drop for Batch {

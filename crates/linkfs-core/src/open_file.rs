@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use linkfs_provider::{ByteCount, Offset};
@@ -13,6 +14,11 @@ use crate::node::Node;
 use crate::read_pattern::ReadPattern;
 use crate::{Error, Result};
 
+/// How long a failure answers for the bytes it was about. When the kernel's read-ahead failed, the kernel
+/// asks once more for the page that a reader waits for, at once: trying again then would double the time
+/// that the reader's call takes, and it is not the reader who asked again.
+const KERNEL_ASKS_AGAIN_WITHIN: Duration = Duration::from_millis(250);
+
 /// An open file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HandleId(pub u64);
@@ -22,6 +28,15 @@ pub struct HandleId(pub u64);
 pub(crate) struct OpenFile {
     content: Arc<Content>,
     pattern: Mutex<ReadPattern>,
+    failures: Mutex<Vec<Failure>>,
+}
+
+/// A read that failed a moment ago.
+#[derive(Debug)]
+struct Failure {
+    bytes: Range<u64>,
+    at: Instant,
+    error: Error,
 }
 
 impl OpenFile {
@@ -29,6 +44,7 @@ impl OpenFile {
         OpenFile {
             content,
             pattern: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
@@ -42,18 +58,52 @@ impl OpenFile {
         length: ByteCount,
         deadline: Instant,
     ) -> Result<ReadBytes> {
+        if let Some(error) = self.take_failure(offset.0) {
+            return Err(error);
+        }
         let ahead = self.lock_pattern().observe(offset, length);
-        let (bytes, waited) = self.content.read(offset, length, ahead, deadline).await?;
+        let read = self.content.read(offset, length, ahead, deadline).await;
+        let (bytes, waited) = read.inspect_err(|error| self.note_failure(offset, length, error))?;
         if waited {
             self.lock_pattern().had_to_wait();
         }
         Ok(bytes)
     }
 
+    fn note_failure(&self, offset: Offset, length: ByteCount, error: &Error) {
+        let mut failures = self.lock_failures();
+        failures.retain(Failure::is_fresh);
+        failures.push(Failure {
+            bytes: offset.0..(offset + length).0,
+            at: Instant::now(),
+            error: error.clone(),
+        });
+    }
+
+    /// The answer to a read from `offset` on that failed just now. It is given once.
+    fn take_failure(&self, offset: u64) -> Option<Error> {
+        let mut failures = self.lock_failures();
+        let known = |failure: &Failure| failure.is_fresh() && failure.bytes.contains(&offset);
+        let at = failures.iter().position(known)?;
+        Some(failures.swap_remove(at).error)
+    }
+
+    fn lock_failures(&self) -> MutexGuard<'_, Vec<Failure>> {
+        self.failures
+            .lock()
+            .expect("no panic while the failures are locked")
+    }
+
     fn lock_pattern(&self) -> MutexGuard<'_, ReadPattern> {
         self.pattern
             .lock()
             .expect("no panic while the pattern is locked")
+    }
+}
+
+impl Failure {
+    fn is_fresh(&self) -> bool {
+        self.at.elapsed() < KERNEL_ASKS_AGAIN_WITHIN
     }
 }
 

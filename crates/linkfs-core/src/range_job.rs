@@ -68,7 +68,8 @@ impl RangeJob {
 
     /// One link, one request, as far as it gets.
     async fn go_on(&mut self) -> Result<()> {
-        let lease = self.content.lease().await.map_err(gone_while_open)?;
+        let lease = self.content.lease().await;
+        let lease = lease.map_err(|error| self.gone_while_open(error))?;
         let url_index = lease.url_index();
         let Err(setback) = self.request(&lease, url_index).await else {
             return Ok(());
@@ -77,6 +78,17 @@ impl RangeJob {
         let again = Instant::now() + wait;
         tokio::time::sleep_until(again).await;
         Ok(())
+    }
+
+    /// An open file whose item the drive no longer knows is stale; `ENOENT` is for names, and that is what
+    /// the next look at this one should find.
+    fn gone_while_open(&self, error: Error) -> Error {
+        match error {
+            Error::Drive(reason) if reason.kind == ErrorKind::NotFound => self
+                .content
+                .mark_changed(&format!("it was removed: {reason}")),
+            other => other,
+        }
     }
 
     async fn request(&mut self, lease: &Lease, url_index: usize) -> Result<(), FetchError> {
@@ -184,6 +196,7 @@ impl RangeJob {
         url_index: usize,
     ) -> Result<Duration> {
         self.trouble.tries += 1;
+        let was_silent = matches!(setback, FetchError::Silence(_));
         let reason = match setback {
             FetchError::Changed(what) => return Err(self.content.mark_changed(&what)),
             FetchError::Wrong(what) => {
@@ -193,7 +206,7 @@ impl RangeJob {
                 }
                 ProviderError::new(ErrorKind::Unavailable, what)
             }
-            FetchError::Connection(what) => {
+            FetchError::Connection(what) | FetchError::Silence(what) => {
                 lease.give_up_url(url_index);
                 ProviderError::new(ErrorKind::Unavailable, what)
             }
@@ -202,18 +215,15 @@ impl RangeJob {
         };
         let wait = retry::wait_before_retry(&reason, self.trouble.tries);
         let patience = self.content.work_time();
-        wait.filter(|wait| self.trouble.since.elapsed() + *wait < patience)
-            .ok_or_else(|| reason.during("read").into())
-    }
-}
-
-/// An open file whose item the drive no longer knows is stale; `ENOENT` is for names.
-fn gone_while_open(error: Error) -> Error {
-    match error {
-        Error::Drive(reason) if reason.kind == ErrorKind::NotFound => {
-            Error::Stale(format!("the file was removed from the drive: {reason}"))
-        }
-        other => other,
+        let waited = self.trouble.since.elapsed();
+        wait.filter(|wait| waited + *wait < patience)
+            .ok_or_else(|| match was_silent {
+                true => Error::Deadline {
+                    what: "read".into(),
+                    waited,
+                },
+                false => reason.during("read").into(),
+            })
     }
 }
 

@@ -7,10 +7,11 @@ use crate::node::{Attributes, Node, NodeId, Nodes, What};
 use crate::{Drive, Error, Result, control_folder};
 use linkfs_provider::{Item, ItemKind, Version};
 
-/// How long a request waits for a fresh listing of a folder that has an older one: beyond this the older
-/// one is better than a user who waits.
+/// How long a request waits for a fresh listing of a folder that has an older one: beyond this
+/// the older one is better than a user who waits. With a short deadline the refresh fails before.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long after a failed refresh the older listing serves before the drive is asked again.
+/// How long after a failure that passes a folder is answered from memory, by the older listing or by the
+/// failure, before the drive is asked again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Attributes of an older listing, served because the drive does not answer, are asked again this soon.
 const VALID_WHILE_UNREACHABLE: Duration = Duration::from_secs(1);

@@ -343,6 +343,8 @@ async fn a_link_is_to_one_version_and_old_ones_stay_readable() {
     let numbers = versions["dentries"].as_array().unwrap().iter();
     let numbers: Vec<_> = numbers.map(|entry| entry["version"].clone()).collect();
     assert_eq!(numbers, [2, 1]);
+    drive.emulator.tree().purge(&drive.file);
+    assert_eq!(drive.fetch(&new, 0, "bytes=0-9").await.status(), 404);
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+/// What the `Date` header leaves out.
+const RESOLUTION: Duration = Duration::from_secs(1);
+
 /// The drive's idea of now: the local clock, corrected by the `Date` header of the last answer.
 ///
 /// The header counts whole seconds, so this clock may be up to a second (and the way of the answer)
@@ -23,6 +26,11 @@ impl DriveClock {
     /// The drive's time now.
     pub fn now(&self) -> SystemTime {
         self.at(SystemTime::now())
+    }
+
+    /// The latest that the drive's clock may show now: for what must not be over there.
+    pub fn latest(&self) -> SystemTime {
+        self.now() + RESOLUTION
     }
 
     fn at(&self, local: SystemTime) -> SystemTime {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
@@ -54,7 +54,7 @@ pub(crate) enum Command {
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Mount a drive, or all drives as folders
-    #[command(allow_missing_positional = true, after_help = MOUNT_EXAMPLES)]
+    #[command(override_usage = "linkfs mount [OPTIONS] [DRIVE[:/PATH]] DIR", after_help = MOUNT_EXAMPLES)]
     Mount(MountArgs),
     /// Take a mount away
     #[command(visible_alias = "umount")]
@@ -92,12 +92,10 @@ The command returns when the mount can be used, or says why it cannot.";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct MountArgs {
-    /// What to mount; all drives without it
-    #[arg(value_name = "DRIVE[:/PATH]")]
-    pub(crate) what: Option<DrivePath>,
-    /// The folder to mount it on
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) folder: PathBuf,
+    /// What to mount, all drives without it; and the folder to mount it on
+    // One list, because two places of which the first may be missing allow no option between them.
+    #[arg(value_names = ["DRIVE[:/PATH]", "DIR"], num_args = 1..=2, required = true, value_hint = ValueHint::DirPath)]
+    places: Vec<PathBuf>,
     /// Stay in the foreground; Ctrl-C unmounts
     #[arg(short, long)]
     pub(crate) foreground: bool,
@@ -112,6 +110,22 @@ pub(crate) struct MountArgs {
     /// For users other than root it needs `user_allow_other` in /etc/fuse.conf.
     #[arg(long)]
     pub(crate) allow_other: bool,
+}
+
+impl MountArgs {
+    /// What to mount; `None` for all drives.
+    pub(crate) fn what(&self) -> Result<Option<DrivePath>, String> {
+        let [what, _folder] = self.places.as_slice() else {
+            return Ok(None);
+        };
+        let text = what.to_str().ok_or("the drive's name is no text")?;
+        text.parse().map(Some)
+    }
+
+    /// The folder to mount it on.
+    pub(crate) fn folder(&self) -> &Path {
+        self.places.last().expect("at least one is required")
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -199,6 +213,8 @@ mod tests {
             "linkfs mount /mnt",
             "linkfs mount work:/a /mnt -f -vv --memory 64MiB --deadline 5s",
             "linkfs -v --config c.toml mount work /mnt --allow-other",
+            "linkfs mount work -f /mnt",
+            "linkfs mount work --memory 64MiB /mnt --allow-other",
             "linkfs umount --lazy /mnt",
             "linkfs ls work:/a --json --config c.toml",
             "linkfs status",

@@ -16,6 +16,7 @@ use crate::setup::{Opened, Setup, Workers};
 use crate::{background, browser};
 
 pub(crate) fn run(setup: &Setup, args: &MountArgs) -> Result<()> {
+    let what = args.what().map_err(|message| anyhow!(message))?;
     let config = setup.config()?;
     let secrets = config.secret_variables();
     if !args.foreground && !background::is_child() {
@@ -23,18 +24,23 @@ pub(crate) fn run(setup: &Setup, args: &MountArgs) -> Result<()> {
     }
     setup.environment.hide(&secrets)?;
     setup.start_log()?;
-    let point = MountPoint::prepare(&args.folder).with_context(|| hint(&config, args))?;
+    let point = MountPoint::prepare(args.folder()).with_context(|| hint(&config, args, &what))?;
     let workers = Workers::start()?;
     workers.run(async {
-        let volume = open_volume(setup, &config, args).await?;
+        let volume = open_volume(setup, &config, args, what.as_ref()).await?;
         let allow_other = args.allow_other || config.mount.allow_other;
         serve::serve(volume, &point, allow_other, |_| Ok(())).await
     })
 }
 
-async fn open_volume(setup: &Setup, config: &Config, args: &MountArgs) -> Result<Arc<Volume>> {
+async fn open_volume(
+    setup: &Setup,
+    config: &Config,
+    args: &MountArgs,
+    what: Option<&DrivePath>,
+) -> Result<Arc<Volume>> {
     let deadline = args.deadline.unwrap_or(config.mount.deadline);
-    let drives = match &args.what {
+    let drives = match what {
         Some(place) => vec![open_place(setup, config, place, deadline).await?],
         None => open_all(setup, config, deadline).await?,
     };
@@ -42,7 +48,7 @@ async fn open_volume(setup: &Setup, config: &Config, args: &MountArgs) -> Result
         memory: args.memory.unwrap_or(config.cache.memory),
         deadline,
         listing_ttl: config.mount.listing_ttl,
-        layout: match args.what {
+        layout: match what {
             Some(_) => Layout::OneDrive,
             None => Layout::DriveFolders,
         },
@@ -90,11 +96,11 @@ async fn folder_id(config: &Config, opened: &Opened, place: &DrivePath) -> Resul
 }
 
 /// `linkfs mount work` names a drive where the folder belongs.
-fn hint(config: &Config, args: &MountArgs) -> String {
-    let folder = args.folder.display();
+fn hint(config: &Config, args: &MountArgs, what: &Option<DrivePath>) -> String {
+    let folder = args.folder().display();
     let place: Option<DrivePath> = folder.to_string().parse().ok();
     match place {
-        Some(place) if args.what.is_none() && config.drives.contains_key(&place.drive) => {
+        Some(place) if what.is_none() && config.drives.contains_key(&place.drive) => {
             format!("cannot mount on {folder} (to mount that drive: `linkfs mount {place} DIR`)")
         }
         _ => format!("cannot mount on {folder}"),

@@ -1,5 +1,6 @@
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use linkfs_provider::{
     About, ErrorKind, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, ProviderError,
@@ -27,6 +28,8 @@ pub(crate) struct KooDrive {
     space_used_unit: u64,
     account: Arc<Account>,
     _keep_alive: Option<KeepAlive>,
+    /// Those that were listed so far.
+    smart_folders: Mutex<HashSet<ItemId>>,
 }
 
 impl KooDrive {
@@ -59,12 +62,36 @@ impl KooDrive {
             space_used_unit,
             _keep_alive: is_session.then(|| keep_alive(&account)),
             account,
+            smart_folders: Mutex::default(),
         })
     }
 
+    /// A page of a folder. A smart folder that the drive does not list is an empty one: as an error it
+    /// would end every `find` and `cp -r` that comes by.
     async fn page(&self, folder: &ItemId, after: Option<&PageToken>) -> Result<Page> {
         let call = listing::call(&self.space, folder, after)?;
-        listing::read(&self.account.call(&call).await?, after)
+        let answer = self.account.call(&call).await;
+        match answer.and_then(|answer| listing::read(&answer, after)) {
+            Ok(page) => {
+                let is_smart = |item: &&Item| item.version.0 == item::SMART_FOLDER;
+                let smart = page.items.iter().filter(is_smart);
+                self.lock_smart_folders()
+                    .extend(smart.map(|item| item.id.clone()));
+                Ok(page)
+            }
+            Err(error)
+                if error.kind == ErrorKind::Invalid
+                    && self.lock_smart_folders().contains(folder) =>
+            {
+                Ok(Page::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock_smart_folders(&self) -> MutexGuard<'_, HashSet<ItemId>> {
+        let smart_folders = self.smart_folders.lock();
+        smart_folders.expect("no panic while the smart folders are locked")
     }
 
     async fn detail(&self, id: &ItemId) -> Result<Item> {
@@ -108,11 +135,13 @@ impl KooDrive {
         links::read(&answer, self.account.client())
     }
 
-    /// The links of all `files`. One that a batch does not mention is asked for once more, alone.
+    /// The links of all `files`. One that a batch does not mention is asked for once more, alone; an
+    /// answer that mentions none is no answer to this call, and a hundred more calls would not help.
     async fn all_signed(&self, files: &[&ItemId]) -> Result<Links> {
         let mut found = self.signed(files).await?;
+        let answers_the_call = !found.is_empty();
         for id in files {
-            if !found.contains_key(*id) {
+            if answers_the_call && !found.contains_key(*id) {
                 let alone = self.signed(&[id]).await;
                 let link = alone.and_then(|mut alone| {
                     alone

@@ -124,6 +124,20 @@ async fn an_id_missing_from_a_batch_is_asked_for_once_more_alone() {
 }
 
 #[tokio::test]
+async fn an_answer_that_mentions_none_of_the_files_is_not_asked_about_one_by_one() {
+    let server = Server::start(|_| answer(json!({"code": 0, "downloads": []}))).await;
+    let drive = server.drive(token_mode()).await;
+    let ids: Vec<ItemId> = (0..100).map(|id| ItemId(id.to_string())).collect();
+    let links = drive.links(&ids).await;
+    let kinds: Vec<ErrorKind> = links
+        .into_iter()
+        .map(|link| link.unwrap_err().kind)
+        .collect();
+    assert_eq!(kinds, [ErrorKind::Broken; 100]);
+    assert_eq!(server.calls(DOWNLOAD).len(), 1);
+}
+
+#[tokio::test]
 async fn when_the_whole_call_fails_every_link_is_that_failure() {
     let server = Server::start(|_| refusal(503, json!({}))).await;
     let drive = server.drive(token_mode()).await;

@@ -6,6 +6,9 @@ use linkfs_provider::{
 use linkfs_provider_http::{timestamp, value};
 use serde_json::{Map, Value};
 
+/// The version of a smart folder: a saved search, which the drive may refuse to list.
+pub(crate) const SMART_FOLDER: &str = "smart-folder";
+
 /// An item in a listing or a detail answer.
 ///
 /// # Errors
@@ -55,7 +58,8 @@ fn is_folder(fields: &Map<String, Value>) -> bool {
 /// that cannot be read still tells a change by its text.
 fn version(fields: &Map<String, Value>, kind: ItemKind, modified: Option<SystemTime>) -> Version {
     let ItemKind::File { size } = kind else {
-        return Version("folder".into());
+        let is_smart = value::text_of(fields, "fileType").as_deref() == Some("11");
+        return Version(if is_smart { SMART_FOLDER } else { "folder" }.into());
     };
     let edited = match modified.and_then(timestamp::ms) {
         Some(ms) => ms.to_string(),

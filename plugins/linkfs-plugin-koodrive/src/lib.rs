@@ -2,7 +2,7 @@
 //!
 //! The map, from the outside in:
 //! - `config` reads the settings and refuses contradictory ones;
-//! - `drive` is the [`Provider`](linkfs_provider::Provider): it asks `listing`, `links` and `usage` for
+//! - `drive` is the [`Provider`]: it asks `listing`, `links` and `usage` for
 //!   requests and hands them the answers;
 //! - `account` puts the authorization on a call and renews it when it is refused, with the requests of
 //!   `login`, the `token` they give and the `token_store` that outlives the process;

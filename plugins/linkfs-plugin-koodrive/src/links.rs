@@ -37,7 +37,7 @@ pub(crate) fn read(answer: &Envelope, client: &Client) -> Result<Links> {
     let mut links = Links::new();
     for fields in downloads.iter().filter_map(Value::as_object) {
         if let Some(id) = value::text_of(fields, "fileId") {
-            let link = || link(fields, client, client.http.clock.now());
+            let link = || link(fields, client, client.http.clock.latest());
             links.entry(ItemId(id)).or_insert_with(link);
         }
     }
@@ -72,9 +72,9 @@ fn refusal(fields: &Map<String, Value>, code: &Value, client: &Client) -> Provid
     ProviderError::new(said.kind().0, client.words(said))
 }
 
-/// The error for a file that the drive does not mention even when asked for it alone.
+/// The error for a file that the drive does not mention.
 pub(crate) fn unmentioned() -> ProviderError {
-    broken("the answer does not mention this file, twice")
+    broken("the answer does not mention this file")
 }
 
 fn broken(message: &str) -> ProviderError {

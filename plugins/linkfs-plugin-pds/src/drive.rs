@@ -102,7 +102,7 @@ impl PdsDrive {
     async fn link(&self, file: &ItemId) -> Result<Link> {
         let call = links::call(&self.drive_id, file, &self.link_terms);
         let answer = self.account.call(&call).await?;
-        let now = self.account.shared.client.http.clock.now();
+        let now = self.account.shared.client.http.clock.latest();
         links::read(&answer, &self.link_terms, now)
     }
 }

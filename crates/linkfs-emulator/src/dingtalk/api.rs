@@ -176,7 +176,7 @@ fn dispatch(drive: &Drive, call: &Call, route: &Route, strikes: &[Strike]) -> Ou
 fn named_files(drive: &Drive, call: &Call, route: Option<&Route>) -> Vec<String> {
     let mut ids = call.texts("dentryIds");
     ids.extend(call.query("parentId"));
-    ids.extend(route.and_then(Route::ids).map(str::to_owned));
+    ids.extend(route.and_then(Route::id).map(str::to_owned));
     ids.iter().map(|id| drive.tree_id(id)).collect()
 }
 

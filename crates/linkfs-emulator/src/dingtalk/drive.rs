@@ -115,8 +115,8 @@ impl Drive {
         }
         let mut nodes = self.cloud.tree.all().into_iter();
         let node = nodes.find(|node| uuid(&node.id) == wanted);
-        let node = node.filter(|node| self.is_living(&node.id));
-        node.ok_or_else(|| Failure::no_dentry(wanted))
+        let node = node.ok_or_else(|| Failure::no_dentry(wanted))?;
+        self.folder_or_file(&self.wire_id(&node.id))
     }
 
     /// Whether neither the node nor a folder above it is gone.

@@ -74,8 +74,10 @@ pub struct Knobs {
     pub closed_ports: BTreeSet<usize>,
     /// Handed out with every link and demanded with every request, byte for byte.
     pub extra_headers: BTreeMap<String, String>,
-    /// A link is to one version of the file, and earlier versions stay readable. Otherwise a link
-    /// is to the file, whatever it holds.
+    /// A link is to one version of the file, and earlier versions stay readable until the file is
+    /// deleted for good. Otherwise links follow
+    /// [`LinkPolicy::key_per_revision`](crate::LinkPolicy::key_per_revision), and only the newest
+    /// version can be asked for.
     pub keeps_versions: bool,
     /// Files in cold storage. Asking for a link starts the thaw.
     pub archived: BTreeSet<String>,

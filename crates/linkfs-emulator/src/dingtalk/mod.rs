@@ -4,6 +4,13 @@
 //! wiki nodes, download information with signed headers, permissions. Links name several data
 //! ports; each checks the headers that were handed out. What the documents leave open or say twice
 //! is in [`Knobs`], with the reading that is thought right as the default.
+//!
+//! Counters and faults know the calls as `token.app`, `token.corp`, `token.user`, `user.me`;
+//! `space.list`, `space.mine`, `space.get`, `space.org`; `list`, `list.all`, `dentry.get`,
+//! `dentry.batch`, `dentry.versions`, `thumbnails`, `search`; `download`, `download.drive`;
+//! `permission.add` (`update`, `remove`, `query`, `scope`, `set_scope`), `open_info`;
+//! `wiki.workspaces`, `wiki.mine`, `wiki.nodes`, `wiki.by_url`, `doc.dentry_id`,
+//! `doc.dentry_uuid`; and the ports as `data.0`, `data.1`, ..., `redirect`.
 
 mod accounts;
 mod answer;

@@ -18,7 +18,7 @@ use crate::{Action, Node, Tree};
 pub(crate) struct PageToken {
     after: Option<Key>,
     sort: Sort,
-    /// Entries without a page between this token and the one before it.
+    /// How many empty pages were shown at this place.
     hops: u64,
 }
 

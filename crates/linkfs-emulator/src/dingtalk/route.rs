@@ -233,8 +233,8 @@ impl Route {
         })
     }
 
-    /// The files and folders that the path names, by their ids.
-    pub(crate) fn ids(&self) -> Option<&str> {
+    /// The id of the file or folder that the path names.
+    pub(crate) fn id(&self) -> Option<&str> {
         match self {
             Route::Dentry { id, .. }
             | Route::Versions { id, .. }
