@@ -5,6 +5,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use linkfs_provider::ByteCount;
 
 use crate::drive_path::DrivePath;
+#[cfg(feature = "demo")]
+use crate::emulated;
 use crate::units;
 
 /// Mounts cloud drives as folders.
@@ -22,7 +24,7 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  linkfs demo                       mount an emulated drive on ~/linkfs-demo
+  linkfs demo                       mount emulated drives on ~/linkfs-demo
   linkfs mount work ~/work          mount the drive [drives.work] of the configuration
   linkfs ls work:/reports           list a folder without mounting
   linkfs unmount ~/work
@@ -50,7 +52,7 @@ pub(crate) struct General {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Try linkfs: mount an emulated drive, no account needed
+    /// Try linkfs: mount emulated drives, no account needed
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Mount a drive, or all drives as folders
@@ -145,7 +147,7 @@ pub(crate) struct DemoArgs {
     /// The folder to mount on [default: ~/linkfs-demo]
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) folder: Option<PathBuf>,
-    /// Let the emulated drive hold the files of this folder
+    /// Let one emulated drive, a KooDrive, hold the files of this folder
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) from: Option<PathBuf>,
     /// Stay in the foreground; Ctrl-C unmounts
@@ -157,19 +159,13 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EmulateArgs {
     /// Which drive to emulate
-    pub(crate) drive: EmulatedDrive,
+    pub(crate) drive: emulated::Kind,
     /// The folder whose files it holds
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) root: PathBuf,
     /// The port of its API on 127.0.0.1; any free one without it
     #[arg(long)]
     pub(crate) port: Option<u16>,
-}
-
-#[cfg(feature = "demo")]
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum EmulatedDrive {
-    Koodrive,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,4 +1,4 @@
-//! `linkfs demo`: an emulated drive in this process, mounted. Nothing leaves the machine.
+//! `linkfs demo`: emulated drives in this process, mounted. Nothing leaves the machine.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use linkfs_core::{Layout, Volume, VolumeOptions};
-use linkfs_emulator::koodrive::{Emulator, Options};
-use linkfs_emulator::{ROOT_ID, Tree};
+use linkfs_core::{Drive, Layout, Volume, VolumeOptions};
+use linkfs_emulator::{EmulatedDrive, ROOT_ID, Tree};
 use linkfs_provider::{Secret, Settings};
 use serde_json::{Map, Value};
 
 use crate::args::DemoArgs;
 use crate::config::{CacheConfig, MountConfig};
+use crate::emulated::Kind;
 use crate::serve::{self, MountPoint};
 use crate::setup::{self, Opened, Setup, Workers};
 use crate::{background, output, places};
@@ -29,37 +29,50 @@ pub(crate) fn run(setup: &Setup, args: &DemoArgs) -> Result<()> {
             &BTreeSet::new(),
             setup.background_log()?,
         )?;
-        return output::text(&what_to_try(&folder, ""));
+        return output::text(&what_to_try(&folder, args.from.is_some(), ""));
     }
     setup.start_log()?;
     let made = MadeFolder::make(&folder)?;
     let point = MountPoint::prepare(&made.path)
         .with_context(|| format!("cannot mount on {}", folder.display()))?;
-    let emulator = emulate(args.from.as_deref())?;
-    let state = MadeFolder::private(places::run()?.join(format!("demo-{}", std::process::id())))?;
+    let emulators = emulate(args.from.as_deref())?;
+    let state = StateFolder::make()?;
     let workers = Workers::start()?;
     workers.run(async {
-        let volume = open_volume(&emulator, &state.path).await?;
+        let volume = open_volume(&emulators, &state.path).await?;
+        let announce = |folder: &Path| announce(folder, args.from.is_some());
         serve::serve(volume, &point, false, announce).await
     })
 }
 
 /// In the background it is the waiting command that speaks.
-fn announce(folder: &Path) -> Result<()> {
+fn announce(folder: &Path, has_own_files: bool) -> Result<()> {
     match background::is_child() {
         true => Ok(()),
-        false => output::text(&what_to_try(folder, "Ctrl-C here, or ")),
+        false => output::text(&what_to_try(folder, has_own_files, "Ctrl-C here, or ")),
     }
 }
 
-fn what_to_try(folder: &Path, other_way: &str) -> String {
+fn what_to_try(folder: &Path, has_own_files: bool, other_way: &str) -> String {
     let folder = folder.display();
+    let (what, tries) = match has_own_files {
+        true => (
+            "An emulated KooDrive with your files is",
+            format!("  ls -lR {folder}\n  diff -r FOLDER {folder}"),
+        ),
+        false => (
+            "An emulated KooDrive, PDS and DingTalk are",
+            format!(
+                "  ls -lR {folder}\n  grep -r quarter {folder}/koodrive/Reports | head\n  \
+                 sha256sum {folder}/*/Films/short.bin\n  \
+                 getfattr -n user.linkfs.hash.sha1 {folder}/pds/Welcome.txt"
+            ),
+        ),
+    };
     format!(
-        "An emulated KooDrive is mounted on {folder}. Try:
+        "{what} mounted on {folder}. Try:
 
-  ls -lR {folder}
-  grep -r quarter {folder}/Reports | head
-  sha256sum {folder}/Films/short.bin
+{tries}
   linkfs status {folder}
 
 To end it: {other_way}linkfs unmount {folder}
@@ -67,20 +80,25 @@ To end it: {other_way}linkfs unmount {folder}
     )
 }
 
-fn emulate(from: Option<&Path>) -> Result<Emulator> {
-    let tree = match from {
-        Some(folder) => Tree::from_folder(folder)
-            .with_context(|| format!("cannot read {}", folder.display()))?,
-        None => sample(),
-    };
-    let started = Emulator::start_blocking(Options::with_tree(tree));
-    started.context("cannot start the emulated drive")
+/// One drive with the files of a folder, or one of each kind with made-up files.
+fn emulate(from: Option<&Path>) -> Result<Vec<Box<dyn EmulatedDrive>>> {
+    match from {
+        Some(folder) => {
+            let tree = Tree::from_folder(folder)
+                .with_context(|| format!("cannot read {}", folder.display()))?;
+            Ok(vec![Kind::Koodrive.start(tree, None)?])
+        }
+        None => Kind::ALL
+            .iter()
+            .map(|kind| kind.start(sample(), None))
+            .collect(),
+    }
 }
 
 /// A few files of every size. The large ones are made up while they are read.
 fn sample() -> Tree {
     let tree = Tree::new();
-    let welcome = "This file came through a signed link of an emulated KooDrive.\n";
+    let welcome = "This file came through a signed link of an emulated drive.\n";
     tree.add_file(ROOT_ID, "Welcome.txt", welcome.as_bytes().to_vec());
     let reports = tree.add_folder(ROOT_ID, "Reports");
     for quarter in 1..=4 {
@@ -93,33 +111,43 @@ fn sample() -> Tree {
     tree
 }
 
-async fn open_volume(emulator: &Emulator, state: &Path) -> Result<Arc<Volume>> {
+async fn open_volume(emulators: &[Box<dyn EmulatedDrive>], state: &Path) -> Result<Arc<Volume>> {
+    let mut drives = Vec::new();
+    for emulator in emulators {
+        drives.push(open_drive(&**emulator, state).await?);
+    }
     let mount = MountConfig::default();
-    let mut config: Map<String, Value> = emulator
-        .mount_config()
-        .as_object()
-        .cloned()
-        .unwrap_or_default();
-    config.remove("plugin");
-    config.remove("allow_private_hosts");
-    let settings = Settings {
-        config: Secret::new(config),
-        state_dir: state.to_owned(),
-    };
-    let opened = Opened {
-        name: "demo".to_owned(),
-        provider: setup::open_provider(&linkfs_plugin_koodrive::PLUGIN, settings, mount.deadline)
-            .await?,
-        deadline: mount.deadline,
-        allow_private_hosts: true,
-    };
     let options = VolumeOptions {
         memory: CacheConfig::default().memory,
         deadline: mount.deadline,
         listing_ttl: mount.listing_ttl,
-        layout: Layout::OneDrive,
+        layout: match drives.len() {
+            1 => Layout::OneDrive,
+            _ => Layout::DriveFolders,
+        },
     };
-    serve::open_volume(vec![opened.drive(None)?], options).await
+    serve::open_volume(drives, options).await
+}
+
+/// A drive named like its plugin.
+async fn open_drive(emulator: &dyn EmulatedDrive, state: &Path) -> Result<Arc<Drive>> {
+    let name = emulator.plugin();
+    let config = emulator.mount_config();
+    let mut config: Map<String, Value> = config.as_object().cloned().unwrap_or_default();
+    config.remove("plugin");
+    config.remove("allow_private_hosts");
+    let settings = Settings {
+        config: Secret::new(config),
+        state_dir: state.join(name),
+    };
+    let deadline = MountConfig::default().deadline;
+    let opened = Opened {
+        name: name.to_owned(),
+        provider: setup::open_provider(setup::find_plugin(name)?, settings, deadline).await?,
+        deadline,
+        allow_private_hosts: true,
+    };
+    opened.drive(None)
 }
 
 /// A folder that the demo made, if it was not there before. It goes with the demo.
@@ -145,14 +173,6 @@ impl MadeFolder {
             is_ours,
         })
     }
-
-    fn private(path: PathBuf) -> Result<MadeFolder> {
-        places::make_private(&path)?;
-        Ok(MadeFolder {
-            path,
-            is_ours: true,
-        })
-    }
 }
 
 impl Drop for MadeFolder {
@@ -160,6 +180,28 @@ impl Drop for MadeFolder {
         if self.is_ours {
             // Only when empty: what somebody has put there stays.
             let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+/// Where the demo's plugins keep their tokens, which are worth nothing without its emulators.
+#[derive(Debug)]
+struct StateFolder {
+    path: PathBuf,
+}
+
+impl StateFolder {
+    fn make() -> Result<StateFolder> {
+        let path = places::run()?.join(format!("demo-{}", std::process::id()));
+        places::make_private(&path)?;
+        Ok(StateFolder { path })
+    }
+}
+
+impl Drop for StateFolder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(%error, folder = %self.path.display(), "the demo's state stays behind");
         }
     }
 }

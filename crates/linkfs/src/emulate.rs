@@ -1,12 +1,9 @@
 //! `linkfs emulate DRIVE --root FOLDER`
 
-use std::net::SocketAddr;
-
 use anyhow::{Context, Result};
-use linkfs_emulator::Tree;
-use linkfs_emulator::koodrive::{Emulator, Options};
+use linkfs_emulator::{EmulatedDrive, Tree};
 
-use crate::args::{EmulateArgs, EmulatedDrive};
+use crate::args::EmulateArgs;
 use crate::event::Signals;
 use crate::output;
 use crate::setup::{Setup, Workers};
@@ -16,12 +13,10 @@ pub(crate) fn run(setup: &Setup, args: &EmulateArgs) -> Result<()> {
     let root = args.root.display();
     let tree = Tree::from_folder(&args.root).with_context(|| format!("cannot read {root}"))?;
     let workers = Workers::start()?;
+    let emulator = args.drive.start(tree, args.port)?;
     workers.run(async {
         let mut signals = Signals::catch()?;
-        let emulator = match args.drive {
-            EmulatedDrive::Koodrive => start_koodrive(tree, args.port).await?,
-        };
-        output::text(&configuration(&emulator)?)?;
+        output::text(&configuration(&*emulator)?)?;
         eprintln!(
             "linkfs: emulating until Ctrl-C; faults are set at {}",
             emulator.control_endpoint()
@@ -31,20 +26,11 @@ pub(crate) fn run(setup: &Setup, args: &EmulateArgs) -> Result<()> {
     })
 }
 
-async fn start_koodrive(tree: Tree, port: Option<u16>) -> Result<Emulator> {
-    let mut options = Options::with_tree(tree);
-    if let Some(port) = port {
-        options.api_address = SocketAddr::from(([127, 0, 0, 1], port));
-    }
-    let started = Emulator::start(options).await;
-    started.context("cannot start the emulated drive")
-}
-
 /// The configuration that mounts the emulated drive.
-fn configuration(emulator: &Emulator) -> Result<String> {
+fn configuration(emulator: &dyn EmulatedDrive) -> Result<String> {
     let keys =
         toml::to_string(&emulator.mount_config()).context("cannot write the configuration")?;
     Ok(format!(
-        "# A drive for linkfs. It holds a token: save it with mode 0600.\n[drives.emulated]\n{keys}"
+        "# A drive for linkfs. It holds a secret: save it with mode 0600.\n[drives.emulated]\n{keys}"
     ))
 }

@@ -14,6 +14,8 @@ mod drive_path;
 mod drives;
 #[cfg(feature = "demo")]
 mod emulate;
+#[cfg(feature = "demo")]
+mod emulated;
 mod environment;
 mod event;
 mod link;

@@ -15,7 +15,11 @@ use crate::environment::Environment;
 use crate::{background, logging, places, secrets};
 
 /// The plugins that come with the program.
-const PLUGINS: &[Plugin] = &[linkfs_plugin_koodrive::PLUGIN];
+const PLUGINS: &[Plugin] = &[
+    linkfs_plugin_koodrive::PLUGIN,
+    linkfs_plugin_pds::PLUGIN,
+    linkfs_plugin_dingtalk::PLUGIN,
+];
 
 /// What every command starts from.
 #[derive(Debug)]
@@ -64,8 +68,7 @@ impl Setup {
             state_dir: places::drive_state(name)?,
         };
         let explain = |place: &str| format!("{place}: cannot open drive \"{name}\"");
-        let plugin = linkfs_host::find_plugin(PLUGINS, &drive.plugin)
-            .with_context(|| explain(&drive.plugin_place))?;
+        let plugin = find_plugin(&drive.plugin).with_context(|| explain(&drive.plugin_place))?;
         let provider = open_provider(plugin, settings, deadline).await;
         Ok(Opened {
             name: name.to_owned(),
@@ -97,6 +100,11 @@ impl Opened {
         };
         Ok(Drive::new(&self.name, self.provider.clone(), options)?)
     }
+}
+
+/// A plugin that comes with the program.
+pub(crate) fn find_plugin(name: &str) -> Result<&'static Plugin> {
+    Ok(linkfs_host::find_plugin(PLUGINS, name)?)
 }
 
 /// Opens a provider, within the deadline.
