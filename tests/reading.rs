@@ -3,10 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use linkfs_emulator::koodrive::{Emulator, Options};
 use linkfs_emulator::{ROOT_ID, Tree};
-use linkfs_tests::{Mounted, mib, shell, tree_with_file};
+use linkfs_tests::{DriveKind, Mounted, mib, on_every_drive, shell, tree_with_file};
 use tempfile::TempDir;
+
+on_every_drive! {
+    fn every_tool_agrees_with_the_source_folder,
+    fn generated_bytes_arrive_exactly_at_every_offset,
+    fn contents_and_names_cannot_be_changed,
+}
 
 /// A folder as people have them: a few thousand small files, some large ones, a database, odd names.
 fn source_folder() -> TempDir {
@@ -33,12 +38,11 @@ fn source_folder() -> TempDir {
     source
 }
 
-#[test]
-fn every_tool_agrees_with_the_source_folder() {
+fn every_tool_agrees_with_the_source_folder(kind: DriveKind) {
     let source = source_folder();
     let tree = Tree::from_folder(source.path()).expect("the folder is read");
-    let emulator = Emulator::start_blocking(Options::with_tree(tree)).expect("the emulator starts");
-    let mount = Mounted::new(&emulator);
+    let emulator = kind.start(tree);
+    let mount = Mounted::new(&*emulator);
 
     let differences = shell(mount.folder(), r#"diff -r . "$1""#, source.path());
     assert_eq!(differences.success(), "");
@@ -77,12 +81,10 @@ with open('media/large.bin', 'rb') as file, mmap.mmap(file.fileno(), 0, prot=mma
     assert!(emulator.counters().snapshot().violations.is_empty());
 }
 
-#[test]
-fn generated_bytes_arrive_exactly_at_every_offset() {
+fn generated_bytes_arrive_exactly_at_every_offset(kind: DriveKind) {
     let (tree, id) = tree_with_file("big.bin", 7, mib(64) + 12345);
-    let emulator =
-        Emulator::start_blocking(Options::with_tree(tree.clone())).expect("the emulator starts");
-    let mount = Mounted::new(&emulator);
+    let emulator = kind.start(tree.clone());
+    let mount = Mounted::new(&*emulator);
     let file = fs::File::open(mount.path("big.bin")).expect("it opens");
     let end = mib(64) + 12345;
     for (offset, length) in [
@@ -108,12 +110,11 @@ fn generated_bytes_arrive_exactly_at_every_offset() {
     assert_eq!(read, 0, "nothing lies behind the end");
 }
 
-#[test]
-fn contents_and_names_cannot_be_changed() {
+fn contents_and_names_cannot_be_changed(kind: DriveKind) {
     let (tree, _) = tree_with_file("a.txt", 1, 100);
     tree.add_folder(ROOT_ID, "folder");
-    let emulator = Emulator::start_blocking(Options::with_tree(tree)).expect("the emulator starts");
-    let mount = Mounted::new(&emulator);
+    let emulator = kind.start(tree);
+    let mount = Mounted::new(&*emulator);
     for line in [
         "echo x > new",
         "echo x >> a.txt",

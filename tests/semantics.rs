@@ -11,7 +11,8 @@ fn project() -> PathBuf {
         .to_owned()
 }
 
-/// Names of the functions that stand under a test attribute (or in a `proptest!` block) below `folder`.
+/// Names of the functions that stand under a test attribute, or are named in an `on_every_drive!` block, below
+/// `folder`.
 fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).expect("a folder of the project") {
         let path = entry.expect("an entry").path();
@@ -28,6 +29,11 @@ fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
                     found.insert(name[..end].to_owned());
                 }
             }
+            let blocks = text.split("on_every_drive! {").skip(1);
+            let names =
+                blocks.flat_map(|block| block.split('}').next().unwrap_or_default().lines());
+            let names = names.filter_map(|line| line.trim().strip_prefix("fn ")?.strip_suffix(','));
+            found.extend(names.map(str::to_owned));
         }
     }
 }

@@ -4,12 +4,14 @@
 //! The program under test is the real one, run as its users run it; nothing of it is linked in here. It
 //! must have been built: `scripts/test` does that.
 
+mod drives;
 mod foreground;
 mod mounted;
 mod outcomes;
 mod program;
 mod tools;
 
+pub use drives::{DriveKind, DriveSetup};
 pub use foreground::Foreground;
 pub use mounted::{MountBuilder, Mounted, is_mounted};
 pub use outcomes::{assert_at_rest, errno, read_all, true_bytes, within};

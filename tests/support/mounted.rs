@@ -3,7 +3,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use linkfs_emulator::koodrive::Emulator;
+use linkfs_emulator::EmulatedDrive;
 use serde_json::Value;
 
 use crate::program::{Home, drive_section};
@@ -130,7 +130,7 @@ fn mount_in(home: Home, folder: PathBuf, arguments: &[String]) -> Mounted {
 
 impl Mounted {
     /// A builder with settings that suit most tests.
-    pub fn builder(emulator: &Emulator) -> MountBuilder {
+    pub fn builder(emulator: &dyn EmulatedDrive) -> MountBuilder {
         MountBuilder {
             keys: emulator.mount_config(),
             deadline: "20s".into(),
@@ -142,7 +142,7 @@ impl Mounted {
 
     /// `emulator`'s drive, mounted.
     #[track_caller]
-    pub fn new(emulator: &Emulator) -> Mounted {
+    pub fn new(emulator: &dyn EmulatedDrive) -> Mounted {
         Mounted::builder(emulator).mount()
     }
 

@@ -4,8 +4,7 @@ use std::thread;
 use std::time::Duration;
 use std::{fs, io};
 
-use linkfs_emulator::Tree;
-use linkfs_emulator::koodrive::Emulator;
+use linkfs_emulator::{EmulatedDrive, Tree};
 
 use crate::mounted::Mounted;
 use crate::tools::eventually;
@@ -58,7 +57,7 @@ pub fn true_bytes(tree: &Tree, id: &str) -> Vec<u8> {
 /// # Panics
 /// When something is.
 #[track_caller]
-pub fn assert_at_rest(emulator: &Emulator, mount: &Mounted) {
+pub fn assert_at_rest(emulator: &dyn EmulatedDrive, mount: &Mounted) {
     eventually("all is closed and fetched", || {
         let status = mount.status();
         ["open_handles", "memory_pending_bytes"].map(|key| status[key].as_u64()) == [Some(0); 2]
