@@ -108,33 +108,26 @@ impl DriveSetup {
 }
 
 /// Makes a test of each function for each drive: `koodrive::name`, `pds::name`, `dingtalk::name`. The
-/// functions take a [`DriveKind`].
+/// functions take a [`DriveKind`]. Those after `except dingtalk:` are not for DingTalk.
 #[macro_export]
 macro_rules! on_every_drive {
-    ($(fn $name:ident),+ $(,)?) => {
+    ($(fn $name:ident,)+ $(except dingtalk: $(fn $other:ident,)+)?) => {
         mod koodrive {
-            $(
-                #[test]
-                fn $name() {
-                    super::$name($crate::DriveKind::KooDrive);
-                }
-            )+
+            $crate::on_every_drive!(@KooDrive $($name)+ $($($other)+)?);
         }
         mod pds {
-            $(
-                #[test]
-                fn $name() {
-                    super::$name($crate::DriveKind::Pds);
-                }
-            )+
+            $crate::on_every_drive!(@Pds $($name)+ $($($other)+)?);
         }
         mod dingtalk {
-            $(
-                #[test]
-                fn $name() {
-                    super::$name($crate::DriveKind::DingTalk);
-                }
-            )+
+            $crate::on_every_drive!(@DingTalk $($name)+);
         }
+    };
+    (@$kind:ident $($name:ident)+) => {
+        $(
+            #[test]
+            fn $name() {
+                super::$name($crate::DriveKind::$kind);
+            }
+        )+
     };
 }
