@@ -213,6 +213,9 @@ impl Drive {
         tracing::debug!(drive = self.name, call = what, %error, again = again.is_some(), "refused");
         let mut health = self.lock_health();
         health.failed_calls += 1;
+        if matches!(error, Error::Drive(e) if e.is_about_item) {
+            return;
+        }
         let is_rate_limit = matches!(error, Error::Drive(e) if e.kind == ErrorKind::RateLimited);
         if is_rate_limit {
             // The limit is the account's: nobody else need find out by asking.

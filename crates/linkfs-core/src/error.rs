@@ -63,6 +63,11 @@ impl Error {
         }
     }
 
+    /// Whether the drive waits for a person to log in.
+    pub(crate) fn is_lapsed_login(&self) -> bool {
+        matches!(self, Error::Drive(error) if error.kind == ErrorKind::LoginExpired)
+    }
+
     /// Whether a person should read about it: a missing name is no failure.
     pub(crate) fn is_routine(&self) -> bool {
         matches!(
@@ -88,7 +93,10 @@ impl Error {
             Error::Drive(error) => match error.kind {
                 ErrorKind::NotFound => "the item is gone from the drive; list the folder again",
                 ErrorKind::Denied => "ask for the right to it on the drive",
-                ErrorKind::LoginExpired => "put a new token into the configuration and mount again",
+                ErrorKind::LoginExpired => {
+                    "log in with `linkfs login`, or put a new token into the configuration and mount again"
+                }
+                ErrorKind::RateLimited if error.is_about_item => "try again later",
                 ErrorKind::RateLimited => "the drive asks for a pause; try again later",
                 ErrorKind::Unavailable => "try again; check the network and the drive's address",
                 ErrorKind::Unsupported => "the drive cannot do this",

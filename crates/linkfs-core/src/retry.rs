@@ -17,6 +17,9 @@ const LONGEST_RATE_WAIT: Duration = Duration::from_secs(8);
 /// How long to wait before try number `tries + 1`; `None` when another try is of no use.
 /// Up to a quarter is added at random, so that many waiters do not come back in one moment.
 pub(crate) fn wait_before_retry(error: &ProviderError, tries: u32) -> Option<Duration> {
+    if error.is_about_item {
+        return None;
+    }
     let wait = match error.kind {
         ErrorKind::RateLimited => {
             let guess = doubling(FIRST_RATE_WAIT, tries, LONGEST_RATE_WAIT);

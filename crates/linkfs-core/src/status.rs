@@ -31,12 +31,12 @@ pub struct Status {
 pub struct DriveStatus {
     /// The configured name.
     pub name: String,
-    /// `ok`, `limited` (the drive asked for a pause) or `failing`.
+    /// `ok`, `limited` (the drive asked for a pause), `needs login` or `failing`.
     pub state: &'static str,
     /// Why it is failing, in words.
     pub reason: Option<String>,
     /// What to do about it.
-    pub advice: Option<&'static str>,
+    pub advice: Option<String>,
     /// How much longer the pause lasts.
     pub limited_for_seconds: Option<u64>,
     /// Provider calls made so far.
@@ -55,6 +55,7 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
     let pause = pause.filter(|left| !left.is_zero());
     let state = match (&health.failure, pause) {
         (_, Some(_)) => "limited",
+        (Some(error), None) if error.is_lapsed_login() => "needs login",
         (Some(_), None) => "failing",
         (None, None) => "ok",
     };
@@ -62,10 +63,20 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
         name: drive.name().to_owned(),
         state,
         reason: health.failure.as_ref().map(Error::to_string),
-        advice: health.failure.as_ref().map(Error::advice),
+        advice: health.failure.as_ref().map(|error| advice(drive, error)),
         limited_for_seconds: pause.map(|left| left.as_secs()),
         calls: health.calls,
         failed_calls: health.failed_calls,
         links: drive.links.len(),
+    }
+}
+
+fn advice(drive: &Drive, error: &Error) -> String {
+    match error.is_lapsed_login() {
+        true => format!(
+            "run `linkfs login {}`, which logs in or says where to put a new token",
+            drive.name()
+        ),
+        false => error.advice().to_owned(),
     }
 }

@@ -151,7 +151,8 @@ impl Tree {
         match tokio::time::timeout_at(known.newest.started() + PATIENCE, fresh).await {
             Ok(Ok(())) => Ok(known.newest),
             Err(_still_loading) => Ok(older),
-            Ok(Err(error)) if error.is_passing() => Ok(older),
+            // Names in memory lead to bytes in memory; whatever is not there needs the login.
+            Ok(Err(error)) if error.is_passing() || error.is_lapsed_login() => Ok(older),
             Ok(Err(error)) => Err(error),
         }
     }

@@ -16,6 +16,9 @@ pub struct ProviderError {
     pub message: String,
     /// How long the drive asked us to wait, when it did.
     pub retry_after: Option<Duration>,
+    /// Whether it is the state of one item and says nothing about the account: others need not wait
+    /// for it, and to ask again in a moment is of no use.
+    pub is_about_item: bool,
 }
 
 /// The kinds of refusal. Closed on purpose: every kind has one row in the errno table.
@@ -46,6 +49,7 @@ impl ProviderError {
             kind,
             message: message.into(),
             retry_after: None,
+            is_about_item: false,
         }
     }
 
@@ -58,6 +62,13 @@ impl ProviderError {
     #[must_use]
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// The same error, as one that is about one item alone.
+    #[must_use]
+    pub fn about_item(mut self) -> Self {
+        self.is_about_item = true;
         self
     }
 

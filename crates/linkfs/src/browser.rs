@@ -82,10 +82,8 @@ async fn read_to_end(volume: &Volume, folder: HandleId) -> Result<Vec<Entry>, Er
 /// An error in words, with what to do about it where the drive is to blame.
 pub(crate) fn explain(volume: &Volume, error: &Error) -> String {
     let reason = error.to_string();
-    let drives = volume.status().drives;
-    let blamed = drives
-        .iter()
-        .find(|drive| drive.reason.as_ref() == Some(&reason));
+    let mut drives = volume.status().drives.into_iter();
+    let blamed = drives.find(|drive| drive.reason.as_ref() == Some(&reason));
     match blamed.and_then(|drive| drive.advice) {
         Some(advice) if !advice.is_empty() => format!("{reason}; {advice}"),
         _ => reason,

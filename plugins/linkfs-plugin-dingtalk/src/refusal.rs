@@ -171,7 +171,11 @@ pub(crate) fn error(
         _ => None,
     };
     let wait = wait.or(error.retry_after);
-    error.with_retry_after(wait)
+    let error = error.with_retry_after(wait);
+    match reason {
+        Reason::Archived => error.about_item(),
+        _ => error,
+    }
 }
 
 /// The texts are free, but a throttle's may hold the time of its end.
