@@ -64,8 +64,16 @@ pub(crate) enum Command {
     /// Serve an emulated drive over HTTP, for tries and tests
     #[cfg(feature = "demo")]
     Emulate(EmulateArgs),
-    /// Show the configured drives and whether they answer
-    Drives(OutputArgs),
+    /// Log in to a drive, with a browser or by hand
+    ///
+    /// Prints the address to open, reads from stdin what the browser brings back, and keeps the new
+    /// tokens. Mounts of the drive go on with them at once.
+    Login {
+        /// The drive
+        drive: String,
+    },
+    /// Show the configured drives and whether they answer, or the spaces of their accounts
+    Drives(DrivesArgs),
     /// List a folder
     Ls(PathArgs),
     /// Show what is known of a file or folder
@@ -173,6 +181,18 @@ pub(crate) struct StatusArgs {
     /// The mounted folder; all mounts without it
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DrivesArgs {
+    /// List the spaces that this drive's account can open
+    #[arg(value_name = "DRIVE")]
+    pub(crate) drive: Option<String>,
+    /// List the spaces of every drive's account
+    #[arg(long)]
+    pub(crate) spaces: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

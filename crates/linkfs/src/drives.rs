@@ -1,14 +1,13 @@
-//! `linkfs drives`
+//! `linkfs drives [DRIVE]`
 
 use anyhow::{Result, bail};
 use linkfs_core::NodeId;
 use serde::Serialize;
 
-use crate::args::OutputArgs;
-use crate::browser;
+use crate::args::DrivesArgs;
 use crate::config::Config;
-use crate::output;
 use crate::setup::{Setup, Workers};
+use crate::{browser, output, spaces};
 
 /// A configured drive, asked for its top folder.
 #[derive(Serialize)]
@@ -19,12 +18,15 @@ struct Asked<'a> {
     reason: Option<String>,
 }
 
-pub(crate) fn run(setup: &Setup, args: &OutputArgs) -> Result<()> {
+pub(crate) fn run(setup: &Setup, args: &DrivesArgs) -> Result<()> {
     setup.start_log()?;
     let config = setup.config()?;
+    if args.spaces || args.drive.is_some() {
+        return spaces::run(setup, &config, args.drive.as_deref(), args.output.json);
+    }
     config.require_drives()?;
     let drives = Workers::start()?.run(ask_all(setup, &config));
-    if args.json {
+    if args.output.json {
         return output::json(&drives);
     }
     let rows: Vec<_> = drives.iter().map(row).collect();

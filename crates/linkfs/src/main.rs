@@ -20,6 +20,7 @@ mod environment;
 mod event;
 mod link;
 mod logging;
+mod login;
 mod ls;
 mod mount;
 mod mount_table;
@@ -28,6 +29,7 @@ mod places;
 mod secrets;
 mod serve;
 mod setup;
+mod spaces;
 mod stat;
 mod status;
 mod units;
@@ -66,6 +68,7 @@ fn run(args: Args) -> Result<()> {
         Command::Unmount(args) => unmount::run(&args),
         #[cfg(feature = "demo")]
         Command::Emulate(args) => emulate::run(&setup, &args),
+        Command::Login { drive } => login::run(&setup, &drive),
         Command::Drives(args) => drives::run(&setup, &args),
         Command::Ls(args) => ls::run(&setup, &args),
         Command::Stat(args) => stat::run(&setup, &args),

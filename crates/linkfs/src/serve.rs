@@ -1,6 +1,7 @@
 //! A mount from its beginning to its end: the folder is checked, the drives are asked once, then they
 //! are mounted and served until somebody unmounts them or a signal says so.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -8,8 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use linkfs_core::{Drive, Layout, NodeId, Volume, VolumeOptions};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use linkfs_core::{Drive, Entry, Layout, NodeId, Volume, VolumeOptions};
 use linkfs_fuse::MountOptions;
+use tokio::time::Instant;
 
 use crate::daemon::Note;
 use crate::event::{Event, Events, Signals};
@@ -18,6 +22,9 @@ use crate::{background, browser, mount_table};
 
 /// How long a mount waits to know how full its drives are: `df` would like to know, nobody needs to.
 const USAGE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a mount of several drives waits for the others once one has answered.
+const LATECOMER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A folder that can be mounted on.
 #[derive(Debug)]
@@ -43,26 +50,65 @@ impl MountPoint {
     }
 }
 
-/// The tree of `drives`, each of which has listed its top: a token that is refused is found now, while
-/// somebody is there to read it.
+/// The tree of `drives`, which have listed their tops: a token that is refused is found now, while
+/// somebody is there to read it. Of several drives one is enough; the others are mounted as they are,
+/// and come back when they answer.
 pub(crate) async fn open_volume(
     drives: Vec<Arc<Drive>>,
     options: VolumeOptions,
 ) -> Result<Arc<Volume>> {
     let layout = options.layout;
     let volume = Volume::new(drives, options);
-    let explain = |error| anyhow!(browser::explain(&volume, &error));
     let top = browser::read_start(&volume, NodeId::ROOT).await;
-    let top = top.map_err(explain)?;
-    let drives = top.iter().filter(|_| layout == Layout::DriveFolders);
-    let listing = drives.map(async |drive| {
-        let listed = browser::read_start(&volume, drive.attributes.id).await;
-        let listed = listed.map_err(explain);
-        listed.with_context(|| format!("drive \"{}\"", drive.name))
-    });
-    futures_util::future::try_join_all(listing).await?;
+    let top = top.map_err(|error| anyhow!(browser::explain(&volume, &error)))?;
+    if layout == Layout::DriveFolders {
+        await_one(&volume, &top).await?;
+    }
     volume.learn_usage(USAGE_PATIENCE).await;
     Ok(volume)
+}
+
+/// Waits until every drive has answered, or [`LATECOMER_PATIENCE`] after the first that did well.
+async fn await_one(volume: &Arc<Volume>, drives: &[Entry]) -> Result<()> {
+    let mut asking: FuturesUnordered<_> = drives
+        .iter()
+        .map(async |drive| {
+            (
+                drive,
+                browser::read_start(volume, drive.attributes.id).await,
+            )
+        })
+        .collect();
+    let mut latest = None;
+    let mut silent: BTreeSet<&str> = drives.iter().map(|drive| &*drive.name).collect();
+    let mut failure = None;
+    loop {
+        let answer = match latest {
+            None => asking.next().await,
+            Some(latest) => tokio::time::timeout_at(latest, asking.next())
+                .await
+                .unwrap_or_default(),
+        };
+        let Some((drive, listed)) = answer else { break };
+        silent.remove(&*drive.name);
+        match listed {
+            Ok(_) => {
+                latest.get_or_insert_with(|| Instant::now() + LATECOMER_PATIENCE);
+            }
+            Err(error) => {
+                let reason = browser::explain(volume, &error);
+                tracing::warn!(drive = &*drive.name, "mounted although it fails: {reason}");
+                failure = Some(anyhow!(reason).context(format!("drive \"{}\"", drive.name)));
+            }
+        }
+    }
+    for drive in silent {
+        tracing::warn!(drive, "mounted although it does not answer yet");
+    }
+    match (latest, failure) {
+        (None, Some(failure)) => Err(failure),
+        _ => Ok(()),
+    }
 }
 
 /// Mounts `volume` and serves it to its end. `announce` is told when it can be used; in the

@@ -43,6 +43,17 @@ pub(crate) enum SettingValue {
 }
 
 impl DriveConfig {
+    /// The settings that are secrets, by their names, the token first.
+    pub(crate) fn secret_settings(&self) -> Vec<(&str, &Setting)> {
+        let settings = self.settings.iter();
+        let secrets = settings.filter(|(key, setting)| setting.holds_secret(key));
+        let mut secrets: Vec<_> = secrets
+            .map(|(key, setting)| (key.as_str(), setting))
+            .collect();
+        secrets.sort_by_key(|(key, _)| !key.ends_with("token"));
+        secrets
+    }
+
     /// Where the key stands that a plugin complains of, going by the names it quotes in backticks; the
     /// drive itself when it names none that is there.
     pub(crate) fn place_of(&self, complaint: &str) -> &str {
@@ -55,6 +66,11 @@ impl DriveConfig {
 }
 
 impl Setting {
+    /// Whether it is a secret: what comes from elsewhere does so because it is one.
+    fn holds_secret(&self, key: &str) -> bool {
+        !matches!(self.value, SettingValue::Plain(_)) || is_secret_name(key)
+    }
+
     /// The environment variable it comes from, if it does.
     pub(super) fn variable(&self) -> Option<&str> {
         match &self.value {
@@ -173,6 +189,15 @@ fn reference(source: &Source<'_>, table: &toml::Table) -> Result<SettingValue, S
 
 /// Whether a value is a secret, going by the name of its key.
 fn holds_secret(key: &str, value: &Value) -> bool {
+    match value {
+        Value::String(_) => is_secret_name(key),
+        Value::Table(table) => table.iter().any(|(key, value)| holds_secret(key, value)),
+        Value::Array(values) => values.iter().any(|value| holds_secret(key, value)),
+        _ => false,
+    }
+}
+
+fn is_secret_name(key: &str) -> bool {
     const ENDINGS: [&str; 6] = [
         "token",
         "password",
@@ -181,12 +206,7 @@ fn holds_secret(key: &str, value: &Value) -> bool {
         "session_id",
         "private_key",
     ];
-    match value {
-        Value::String(_) => ENDINGS.iter().any(|ending| key.ends_with(ending)),
-        Value::Table(table) => table.iter().any(|(key, value)| holds_secret(key, value)),
-        Value::Array(values) => values.iter().any(|value| holds_secret(key, value)),
-        _ => false,
-    }
+    ENDINGS.iter().any(|ending| key.ends_with(ending))
 }
 
 /// The value as plugins get it. Their wire is JSON, which has no dates: those become text.
