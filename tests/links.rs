@@ -8,38 +8,54 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use linkfs_emulator::koodrive::{Emulator, Options};
-use linkfs_emulator::{Action, DataRequest, LinkPolicy, ROOT_ID, Rule, Tree};
+use linkfs_emulator::koodrive::{Credentials, Emulator, Options};
+use linkfs_emulator::{Action, DataRequest, EmulatedDrive, LinkPolicy, ROOT_ID, Rule, Tree};
 use linkfs_tests::{
-    MountBuilder, Mounted, assert_at_rest, eventually, mib, read_all, shell, tree_with_file,
-    true_bytes, within,
+    DriveKind, MountBuilder, Mounted, assert_at_rest, eventually, mib, on_every_drive, read_all,
+    shell, tree_with_file, true_bytes, within,
 };
+
+on_every_drive! {
+    fn a_gigabyte_is_read_over_links_that_live_two_seconds,
+    fn a_link_that_is_about_to_end_is_renewed_before_it_is_used,
+    fn links_revoked_in_mid_stream_cost_one_new_link_each,
+    fn reading_goes_on_at_the_exact_byte_after_a_refusal,
+    fn a_refusal_again_and_again_with_bytes_in_between_does_not_show,
+    fn every_way_of_refusing_a_link_gets_a_new_one,
+    fn a_link_that_ends_earlier_than_it_says_is_replaced,
+    fn a_link_refused_twice_is_a_missing_permission,
+    fn many_readers_of_a_refused_file_sign_once,
+    fn a_file_that_is_read_for_the_first_time_by_many_is_signed_once,
+    fn a_token_that_expires_in_mid_use_is_renewed,
+    fn a_token_that_expires_between_two_listings_is_renewed,
+    fn a_redirect_to_another_host_is_followed_without_anything_of_ours,
+    fn redirects_in_a_circle_are_given_up,
+    fn a_redirect_away_from_http_is_refused,
+    fn links_to_this_machine_are_refused_unless_allowed,
+}
 
 /// A drive with one file at its top, mounted.
 struct Scene {
-    emulator: Emulator,
+    emulator: Box<dyn EmulatedDrive>,
     tree: Tree,
     mount: Mounted,
     id: String,
 }
 
 impl Scene {
-    fn new(size: u64) -> Scene {
-        Scene::with(size, LinkPolicy::default(), |builder, _| builder)
+    fn new(kind: DriveKind, size: u64) -> Scene {
+        Scene::with(kind, size, kind.links(), |builder| builder)
     }
 
     fn with(
+        kind: DriveKind,
         size: u64,
         links: LinkPolicy,
-        adapt: impl FnOnce(MountBuilder, &Emulator) -> MountBuilder,
+        adapt: impl FnOnce(MountBuilder) -> MountBuilder,
     ) -> Scene {
         let (tree, id) = tree_with_file("file.bin", 77, size);
-        let options = Options {
-            links,
-            ..Options::with_tree(tree.clone())
-        };
-        let emulator = Emulator::start_blocking(options).expect("the emulator starts");
-        let mount = adapt(Mounted::builder(&emulator), &emulator).mount();
+        let emulator = kind.setup(tree.clone()).links(links).start();
+        let mount = adapt(Mounted::builder(&*emulator)).mount();
         Scene {
             emulator,
             tree,
@@ -57,7 +73,7 @@ impl Scene {
     }
 
     fn signings(&self) -> u64 {
-        self.emulator.counters().calls("download")
+        self.emulator.counters().calls(self.emulator.calls().sign)
     }
 
     fn served(&self) -> u64 {
@@ -88,7 +104,7 @@ impl Scene {
 
     #[track_caller]
     fn assert_at_rest(&self) {
-        assert_at_rest(&self.emulator, &self.mount);
+        assert_at_rest(&*self.emulator, &self.mount);
     }
 }
 
@@ -100,18 +116,17 @@ fn span(request: &DataRequest) -> (u64, u64) {
     (number(first), number(last))
 }
 
-fn two_seconds() -> LinkPolicy {
+fn two_seconds(kind: DriveKind) -> LinkPolicy {
     LinkPolicy {
         life_s: 2,
-        ..LinkPolicy::default()
+        ..kind.links()
     }
 }
 
-#[test]
-fn a_gigabyte_is_read_over_links_that_live_two_seconds() {
-    let scene = Scene::with(mib(1024), two_seconds(), |builder, _| builder);
-    // Four or five streams at once: half a minute.
-    let rate = 8 << 20;
+fn a_gigabyte_is_read_over_links_that_live_two_seconds(kind: DriveKind) {
+    let scene = Scene::with(kind, mib(1024), two_seconds(kind), |builder| builder);
+    // Four or five streams at once: twenty seconds.
+    let rate = 12 << 20;
     scene
         .emulator
         .pacing()
@@ -126,7 +141,7 @@ fn a_gigabyte_is_read_over_links_that_live_two_seconds() {
     );
     assert_eq!(counts.data_errors, 0);
     // None serves for longer than two seconds.
-    assert!(scene.signings() >= 12, "{}", scene.signings());
+    assert!(scene.signings() >= 8, "{}", scene.signings());
     assert!(
         scene.served() <= mib(1024) / 100 * 102,
         "{}",
@@ -135,10 +150,9 @@ fn a_gigabyte_is_read_over_links_that_live_two_seconds() {
     scene.assert_at_rest();
 }
 
-#[test]
-fn a_link_that_is_about_to_end_is_renewed_before_it_is_used() {
+fn a_link_that_is_about_to_end_is_renewed_before_it_is_used(kind: DriveKind) {
     // Each read needs a request, and there are some in each tenth of a second of the link's life.
-    let scene = Scene::with(mib(256), two_seconds(), |builder, _| builder);
+    let scene = Scene::with(kind, mib(256), two_seconds(kind), |builder| builder);
     scene
         .emulator
         .pacing()
@@ -157,9 +171,8 @@ fn a_link_that_is_about_to_end_is_renewed_before_it_is_used() {
     scene.assert_at_rest();
 }
 
-#[test]
-fn links_revoked_in_mid_stream_cost_one_new_link_each() {
-    let scene = Scene::new(mib(192));
+fn links_revoked_in_mid_stream_cost_one_new_link_each(kind: DriveKind) {
+    let scene = Scene::new(kind, mib(192));
     let file = scene.open();
     for part in 0..3 {
         scene.compare(&file, mib(64 * part), mib(64 * (part + 1)));
@@ -175,10 +188,9 @@ fn links_revoked_in_mid_stream_cost_one_new_link_each() {
     scene.assert_at_rest();
 }
 
-#[test]
-fn reading_goes_on_at_the_exact_byte_after_a_refusal() {
+fn reading_goes_on_at_the_exact_byte_after_a_refusal(kind: DriveKind) {
     const CUT: u64 = 100_003;
-    let scene = Scene::new(mib(16));
+    let scene = Scene::new(kind, mib(16));
     let faults = scene.emulator.faults();
     // The first answer breaks off, and the link is refused when the rest is asked for.
     faults.add(Rule::on("data", Action::CutBody { at: CUT }).nth(1));
@@ -214,9 +226,8 @@ fn reading_goes_on_at_the_exact_byte_after_a_refusal() {
     scene.assert_at_rest();
 }
 
-#[test]
-fn a_refusal_again_and_again_with_bytes_in_between_does_not_show() {
-    let scene = Scene::new(mib(8));
+fn a_refusal_again_and_again_with_bytes_in_between_does_not_show(kind: DriveKind) {
+    let scene = Scene::new(kind, mib(8));
     let faults = scene.emulator.faults();
     faults.add(Rule::on("data", Action::CutBody { at: 700_001 }));
     for number in [2, 5, 9, 12] {
@@ -229,18 +240,19 @@ fn a_refusal_again_and_again_with_bytes_in_between_does_not_show() {
     assert_eq!(revocations, 4);
     // A link revoked while requests with its predecessor are under way may never be used.
     assert!((2..=5).contains(&scene.signings()), "{}", scene.signings());
-    assert!(scene.served() <= mib(8) / 100 * 102, "{}", scene.served());
+    // The last piece of a body that is cut off may be counted and never arrive.
+    let most = mib(8) / 100 * 102 + 256 * 1024;
+    assert!(scene.served() <= most, "{}", scene.served());
     scene.assert_at_rest();
 }
 
-#[test]
-fn every_way_of_refusing_a_link_gets_a_new_one() {
+fn every_way_of_refusing_a_link_gets_a_new_one(kind: DriveKind) {
     for refusal_status in [401, 403, 404, 410] {
         let links = LinkPolicy {
             refusal_status,
-            ..LinkPolicy::default()
+            ..kind.links()
         };
-        let scene = Scene::with(mib(16), links, |builder, _| builder);
+        let scene = Scene::with(kind, mib(16), links, |builder| builder);
         let file = scene.open();
         scene.compare(&file, 0, 4096);
         scene.emulator.revoke_links();
@@ -251,14 +263,13 @@ fn every_way_of_refusing_a_link_gets_a_new_one() {
     }
 }
 
-#[test]
-fn a_link_that_ends_earlier_than_it_says_is_replaced() {
+fn a_link_that_ends_earlier_than_it_says_is_replaced(kind: DriveKind) {
     // It says an hour and holds for a second.
     let links = LinkPolicy {
         dies_after_s: Some(1),
-        ..LinkPolicy::default()
+        ..kind.links()
     };
-    let scene = Scene::with(mib(48), links, |builder, _| builder);
+    let scene = Scene::with(kind, mib(48), links, |builder| builder);
     let rate = 3 << 20;
     scene
         .emulator
@@ -273,10 +284,9 @@ fn a_link_that_ends_earlier_than_it_says_is_replaced() {
     scene.assert_at_rest();
 }
 
-#[test]
-fn a_link_refused_twice_is_a_missing_permission() {
+fn a_link_refused_twice_is_a_missing_permission(kind: DriveKind) {
     for status in [401, 403] {
-        let scene = Scene::new(mib(1));
+        let scene = Scene::new(kind, mib(1));
         let refusal = Action::Status {
             code: status,
             retry_after: None,
@@ -300,9 +310,8 @@ fn error_of(scene: &Scene) -> String {
     String::from_utf8(told).expect("it is text")
 }
 
-#[test]
-fn many_readers_of_a_refused_file_sign_once() {
-    let scene = Scene::new(mib(32));
+fn many_readers_of_a_refused_file_sign_once(kind: DriveKind) {
+    let scene = Scene::new(kind, mib(32));
     let file = scene.open();
     scene.compare(&file, 0, 4096);
     assert_eq!(scene.signings(), 1);
@@ -334,6 +343,7 @@ fn many_readers_of_a_refused_file_sign_once() {
     scene.assert_at_rest();
 }
 
+/// Only KooDrive signs several files at once.
 #[test]
 fn a_file_that_cannot_be_signed_does_not_fail_the_files_signed_with_it() {
     let (tree, bad) = tree_with_file("bad.bin", 1, mib(1));
@@ -363,9 +373,8 @@ fn a_file_that_cannot_be_signed_does_not_fail_the_files_signed_with_it() {
     assert_at_rest(&emulator, &mount);
 }
 
-#[test]
-fn a_file_that_is_read_for_the_first_time_by_many_is_signed_once() {
-    let scene = Scene::new(mib(8));
+fn a_file_that_is_read_for_the_first_time_by_many_is_signed_once(kind: DriveKind) {
+    let scene = Scene::new(kind, mib(8));
     scene
         .emulator
         .pacing()
@@ -377,9 +386,10 @@ fn a_file_that_is_read_for_the_first_time_by_many_is_signed_once() {
     scene.assert_at_rest();
 }
 
+/// A KooDrive may be mounted with a ready token alone.
 #[test]
 fn an_expired_token_that_nobody_can_renew_says_what_to_do() {
-    let scene = Scene::new(mib(1));
+    let scene = Scene::new(DriveKind::KooDrive, mib(1));
     scene.emulator.expire_tokens();
     let path = scene.mount.path("file.bin");
     assert_eq!(read_all(&path), Err(libc::EACCES));
@@ -389,24 +399,45 @@ fn an_expired_token_that_nobody_can_renew_says_what_to_do() {
         "{told}"
     );
     let drive = &scene.mount.status()["drives"][0];
-    assert_eq!(drive["state"], "failing", "{drive}");
+    assert_eq!(drive["state"], "needs login", "{drive}");
     let (reason, advice) = (drive["reason"].to_string(), drive["advice"].to_string());
     assert!(reason.contains("no longer accepted"), "{reason}");
     assert!(advice.contains("new token"), "{advice}");
     scene.assert_at_rest();
 }
 
-/// The drive mounted as a browser's session, whose token can be renewed.
-fn as_session(builder: MountBuilder, emulator: &Emulator) -> MountBuilder {
-    let session = emulator.credentials().session_id.as_str();
-    builder
-        .key("auth_mode", "session".into())
-        .key("session_id", session.into())
+/// The drive mounted with a login that renews its token: KooDrive as a browser's session; the others are
+/// mounted so anyway.
+fn renewable(kind: DriveKind) -> impl FnOnce(MountBuilder) -> MountBuilder {
+    move |builder| match kind {
+        DriveKind::KooDrive => {
+            let session = Credentials::default().session_id;
+            builder
+                .key("auth_mode", "session".into())
+                .key("session_id", session.into())
+        }
+        DriveKind::Pds | DriveKind::DingTalk => builder,
+    }
 }
 
-#[test]
-fn a_token_that_expires_in_mid_use_is_renewed() {
-    let scene = Scene::with(mib(192), LinkPolicy::default(), as_session);
+/// How often a token was asked for; a drive may have several kinds, as `token.app` and `token.user`.
+fn renewals(emulator: &dyn EmulatedDrive) -> u64 {
+    let name = emulator.calls().token;
+    let counts = emulator.counters().snapshot();
+    let is_token = |call: &str| {
+        let kind = call.strip_prefix(name);
+        kind.is_some_and(|kind| kind.is_empty() || kind.starts_with('.'))
+    };
+    let calls = counts.calls.iter();
+    calls
+        .filter(|(call, _)| is_token(call))
+        .map(|(_, count)| count)
+        .sum()
+}
+
+fn a_token_that_expires_in_mid_use_is_renewed(kind: DriveKind) {
+    let scene = Scene::with(kind, mib(192), kind.links(), renewable(kind));
+    let before = renewals(&*scene.emulator);
     let file = scene.open();
     for part in 0..3 {
         scene.compare(&file, mib(64 * part), mib(64 * (part + 1)));
@@ -415,35 +446,37 @@ fn a_token_that_expires_in_mid_use_is_renewed() {
         scene.emulator.revoke_links();
     }
     drop(file);
-    assert_eq!(scene.emulator.counters().calls("session.refresh"), 2);
+    assert_eq!(renewals(&*scene.emulator), before + 2);
     assert_eq!(scene.mount.status()["drives"][0]["state"], "ok");
     scene.assert_at_rest();
 }
 
-#[test]
-fn a_token_that_expires_between_two_listings_is_renewed() {
+fn a_token_that_expires_between_two_listings_is_renewed(kind: DriveKind) {
     let tree = Tree::new();
     for name in ["a", "b", "c"] {
         tree.add_folder(ROOT_ID, name);
     }
-    let emulator = Emulator::start_blocking(Options::with_tree(tree)).expect("the emulator starts");
-    let mount = as_session(Mounted::builder(&emulator), &emulator).mount();
+    let emulator = kind.start(tree);
+    let mount = renewable(kind)(Mounted::builder(&*emulator)).mount();
+    let before = renewals(&*emulator);
     for name in ["a", "b", "c"] {
         emulator.expire_tokens();
         assert_eq!(fs::read_dir(mount.path(name)).expect("it lists").count(), 0);
     }
-    assert_eq!(emulator.counters().calls("session.refresh"), 3);
-    assert_at_rest(&emulator, &mount);
+    assert_eq!(renewals(&*emulator), before + 3);
+    assert_at_rest(&*emulator, &mount);
 }
 
+/// A session of KooDrive that somebody ended; what ends the logins of the others is with their own tests.
 #[test]
 fn a_token_revoked_for_good_ends_in_a_missing_permission() {
-    let scene = Scene::with(mib(1), LinkPolicy::default(), as_session);
-    scene.emulator.revoke_tokens();
-    let path = scene.mount.path("file.bin");
-    assert_eq!(read_all(&path), Err(libc::EACCES));
-    assert_eq!(scene.mount.status()["drives"][0]["state"], "failing");
-    scene.assert_at_rest();
+    let (tree, _) = tree_with_file("file.bin", 77, mib(1));
+    let emulator = Emulator::start_blocking(Options::with_tree(tree)).expect("the emulator starts");
+    let mount = renewable(DriveKind::KooDrive)(Mounted::builder(&emulator)).mount();
+    emulator.revoke_tokens();
+    assert_eq!(read_all(&mount.path("file.bin")), Err(libc::EACCES));
+    assert_eq!(mount.status()["drives"][0]["state"], "needs login");
+    assert_at_rest(&emulator, &mount);
 }
 
 /// Serves one file to whoever asks for a range of it, and gives the heads of the requests.
@@ -500,9 +533,8 @@ fn answer(mut stream: TcpStream, head: &str, bytes: &[u8]) {
     stream.write_all(piece).expect("it goes out");
 }
 
-#[test]
-fn a_redirect_to_another_host_is_followed_without_anything_of_ours() {
-    let scene = Scene::new(mib(6));
+fn a_redirect_to_another_host_is_followed_without_anything_of_ours(kind: DriveKind) {
+    let scene = Scene::new(kind, mib(6));
     let bytes = true_bytes(&scene.tree, &scene.id);
     let (address, heads) = other_host(bytes.clone());
     let redirect = Action::Redirect {
@@ -532,9 +564,8 @@ fn a_redirect_to_another_host_is_followed_without_anything_of_ours() {
     scene.assert_at_rest();
 }
 
-#[test]
-fn redirects_in_a_circle_are_given_up() {
-    let scene = Scene::new(mib(1));
+fn redirects_in_a_circle_are_given_up(kind: DriveKind) {
+    let scene = Scene::new(kind, mib(1));
     let to = format!("{}/circle", scene.emulator.data_endpoint());
     scene
         .emulator
@@ -548,14 +579,13 @@ fn redirects_in_a_circle_are_given_up() {
     scene.assert_at_rest();
 }
 
-#[test]
-fn a_redirect_away_from_http_is_refused() {
+fn a_redirect_away_from_http_is_refused(kind: DriveKind) {
     for to in [
         "ftp://127.0.0.1/file",
         "file:///etc/passwd",
         "no address at all:",
     ] {
-        let scene = Scene::new(mib(1));
+        let scene = Scene::new(kind, mib(1));
         scene
             .emulator
             .faults()
@@ -569,9 +599,8 @@ fn a_redirect_away_from_http_is_refused() {
     }
 }
 
-#[test]
-fn links_to_this_machine_are_refused_unless_allowed() {
-    let scene = Scene::with(mib(1), LinkPolicy::default(), |builder, _| {
+fn links_to_this_machine_are_refused_unless_allowed(kind: DriveKind) {
+    let scene = Scene::with(kind, mib(1), kind.links(), |builder| {
         builder.key("allow_private_hosts", false.into())
     });
     let result = read_all(&scene.mount.path("file.bin"));
