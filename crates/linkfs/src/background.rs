@@ -16,9 +16,13 @@ use anyhow::{Context, Result, bail};
 use rustix::io::{Errno, FdFlags};
 
 use crate::environment::{self, Environment};
+use crate::output;
 
 /// What the child writes when all is well. An error is any other text.
 const READY: &str = "ready";
+
+/// What a line of the child begins with that is for a person and ends nothing.
+const WARNING: &str = "warning: ";
 
 /// Whether this process is the one in the background.
 pub(crate) fn is_child() -> bool {
@@ -51,10 +55,25 @@ pub(crate) fn start(
     report
         .read_to_string(&mut text)
         .context("cannot hear from the background")?;
-    match text.trim_end() {
+    let (warnings, report): (Vec<_>, Vec<_>) =
+        text.lines().partition(|line| line.starts_with(WARNING));
+    for warning in warnings {
+        eprintln!("linkfs: {}", output::shown(warning));
+    }
+    match report.join("\n").trim_end() {
         READY => Ok(()),
         "" => died(child, &log_path),
         error => bail!("{}", error.to_owned()),
+    }
+}
+
+/// Tells whoever mounts of something that does not keep the mount from being used. In the foreground
+/// the log does.
+pub(crate) fn warn(text: &str) {
+    tracing::warn!("{text}");
+    if is_child() {
+        // One line, whatever a drive has said. Nobody there to be told is no failure.
+        let _ = writeln!(io::stdout(), "{WARNING}{}", text.replace('\n', " "));
     }
 }
 

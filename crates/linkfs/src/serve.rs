@@ -81,7 +81,7 @@ async fn await_one(volume: &Arc<Volume>, drives: &[Entry]) -> Result<()> {
         .collect();
     let mut latest = None;
     let mut silent: BTreeSet<&str> = drives.iter().map(|drive| &*drive.name).collect();
-    let mut failure = None;
+    let mut failures = Vec::new();
     loop {
         let answer = match latest {
             None => asking.next().await,
@@ -97,18 +97,23 @@ async fn await_one(volume: &Arc<Volume>, drives: &[Entry]) -> Result<()> {
             }
             Err(error) => {
                 let reason = browser::explain(volume, &error);
-                tracing::warn!(drive = &*drive.name, "mounted although it fails: {reason}");
-                failure = Some(anyhow!(reason).context(format!("drive \"{}\"", drive.name)));
+                let reason = format!("drive \"{}\": {reason}", drive.name);
+                failures.push(reason);
             }
         }
     }
-    for drive in silent {
-        tracing::warn!(drive, "mounted although it does not answer yet");
+    if latest.is_none() && !failures.is_empty() {
+        bail!(failures.join("; "));
     }
-    match (latest, failure) {
-        (None, Some(failure)) => Err(failure),
-        _ => Ok(()),
+    for reason in failures {
+        background::warn(&format!(
+            "{reason} (mounted; it comes back when it answers)"
+        ));
     }
+    for name in silent {
+        background::warn(&format!("drive \"{name}\" does not answer yet (mounted)"));
+    }
+    Ok(())
 }
 
 /// Mounts `volume` and serves it to its end. `announce` is told when it can be used; in the
