@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
@@ -37,10 +38,12 @@ impl Redactor {
     pub fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        for secret in self.fixed.iter().chain(recent.iter()) {
-            if !secret.expose().is_empty() {
-                text = text.replace(secret.expose(), "?");
-            }
+        let secrets = self.fixed.iter().chain(recent.iter());
+        let mut secrets: Vec<&str> = secrets.map(|secret| secret.expose().as_str()).collect();
+        // The longer first: what begins with another secret would leave its end behind.
+        secrets.sort_by_key(|secret| Reverse(secret.len()));
+        for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
+            text = text.replace(secret, "?");
         }
         let words = text.split(|c: char| c.is_whitespace() || c.is_control());
         let words = words.filter(|word| !word.is_empty());
@@ -75,6 +78,13 @@ mod tests {
         check("Bearer tok-1 refused", "Bearer ? refused");
         check("see https://h/x?X-Sig=1 now", "see (address) now");
         check("two\r\nlines\u{1b}[0m", "two lines [0m");
+    }
+
+    #[test]
+    fn a_secret_that_begins_with_another_goes_as_a_whole() {
+        let redactor = Redactor::new(vec![Secret::new("fake-1".into())]);
+        redactor.learn("fake-1.next");
+        assert_eq!(redactor.clean("fake-1.next after fake-1"), "? after ?");
     }
 
     #[test]
