@@ -1,0 +1,54 @@
+//! What the contract of `linkfs-provider` promises, checked on every provider with its emulated drive.
+//!
+//! A provider takes part with a constructor in `drives` and a line at the end of this file; each case is
+//! then a test of its own, named `PROVIDER::CASE`.
+
+#[path = "conformance/drives.rs"]
+mod drives;
+#[path = "conformance/failures.rs"]
+mod failures;
+#[path = "conformance/fetching.rs"]
+mod fetching;
+#[path = "conformance/listing.rs"]
+mod listing;
+#[path = "conformance/login.rs"]
+mod login;
+#[path = "conformance/rig.rs"]
+mod rig;
+#[path = "conformance/secrecy.rs"]
+mod secrecy;
+
+macro_rules! conformance {
+    ($($provider:ident),*) => {
+        $(conformance! { @cases $provider:
+            listing::every_page_gives_its_items_once,
+            listing::changes_between_pages_lose_and_repeat_nothing,
+            listing::odd_names_arrive_as_the_drive_has_them,
+            listing::stat_tells_what_the_listing_tells,
+            listing::what_is_missing_is_not_found,
+            listing::usage_is_the_sum_of_the_files,
+            fetching::each_file_of_a_batch_has_its_own_answer,
+            fetching::a_batch_is_matched_by_id_and_not_by_place,
+            fetching::a_link_holds_as_long_as_it_says,
+            failures::a_failure_has_its_kind,
+            failures::a_throttle_tells_how_long_to_wait,
+            failures::a_dropped_call_leaves_the_provider_usable,
+            failures::a_hundred_calls_run_at_once,
+            login::an_expired_login_is_renewed_once_or_reported,
+            login::a_refused_login_is_for_a_person_to_mend,
+            login::a_dropped_renewal_leaves_the_provider_usable,
+            login::another_start_needs_no_other_login,
+            secrecy::nothing_shown_holds_a_credential,
+        })*
+    };
+    (@cases $provider:ident: $($module:ident::$case:ident,)*) => {
+        mod $provider {
+            $(#[test]
+            fn $case() {
+                crate::rig::run(crate::$module::$case(crate::drives::$provider));
+            })*
+        }
+    };
+}
+
+conformance!(koodrive, pds, dingtalk);

@@ -1,0 +1,133 @@
+//! The constructors. The emulators' own credentials carry a mark, so that they can be looked for.
+
+use linkfs_emulator::{Tree, dingtalk as ding, koodrive as koo, pds as aliyun};
+use serde_json::{Map, Value, json};
+
+use crate::rig::{Login, Rig, plugin_keys};
+
+/// The configuration `base` with other keys for the login.
+fn with(base: &Map<String, Value>, drop: &[&str], add: Value) -> Map<String, Value> {
+    let mut config = base.clone();
+    config.retain(|key, _| !drop.contains(&key.as_str()));
+    config.extend(add.as_object().expect("keys").clone());
+    config
+}
+
+pub(crate) fn koodrive(tree: Tree) -> Rig {
+    let credentials = koo::Credentials {
+        token: "canary-koo-token-10f88aa1".into(),
+        session_id: "canary-koo-session".into(),
+        account: "canary-koo-account".into(),
+        password: "canary-koo-password".into(),
+        app_secret: "canary-koo-app-secret".into(),
+        signing_secret: "canary-koo-signing".into(),
+        ..koo::Credentials::default()
+    };
+    let options = koo::Options {
+        credentials: credentials.clone(),
+        ..koo::Options::with_tree(tree)
+    };
+    let drive = koo::Emulator::start_blocking(options).expect("KooDrive starts");
+    let token = plugin_keys(drive.mount_config());
+    let session = with(
+        &token,
+        &[],
+        json!({"auth_mode": "session", "session_id": credentials.session_id}),
+    );
+    let carrier = with(
+        &token,
+        &["token"],
+        json!({"auth_mode": "carrier", "carrier": credentials.carrier,
+            "account": credentials.account, "password": credentials.password}),
+    );
+    let app = with(
+        &token,
+        &["token"],
+        json!({"auth_mode": "app", "app_id": credentials.app_id,
+            "app_secret": credentials.app_secret, "user_id": credentials.user_id}),
+    );
+    let login = |config, secrets, renews| Login {
+        config,
+        secrets,
+        renews,
+    };
+    let mut rig = Rig::new(drive, linkfs_plugin_koodrive::PLUGIN);
+    rig.logins = vec![
+        login(token, &["token"], false),
+        login(session, &["token", "session_id"], true),
+        login(carrier, &["password"], true),
+        login(app, &["app_secret"], false),
+    ];
+    rig
+}
+
+pub(crate) fn pds(tree: Tree) -> Rig {
+    let credentials = aliyun::Credentials {
+        token: "canary-pds-access-41c7".into(),
+        refresh_token: "canary-pds-refresh-9b02".into(),
+        client_secret: "canary-pds-client-secret".into(),
+        signing_secret: "canary-pds-signing".into(),
+        ..aliyun::Credentials::default()
+    };
+    let options = aliyun::Options {
+        credentials: credentials.clone(),
+        ..aliyun::Options::with_tree(tree)
+    };
+    let drive = aliyun::Emulator::start_blocking(options).expect("PDS starts");
+    let secret = json!({"client_secret": credentials.client_secret});
+    let refresh = with(&plugin_keys(drive.mount_config()), &[], secret);
+    let token = with(
+        &refresh,
+        &["refresh_token", "client_id", "client_secret"],
+        json!({"auth_mode": "token", "token": credentials.token}),
+    );
+    let login = |config, secrets, renews| Login {
+        config,
+        secrets,
+        renews,
+    };
+    let mut rig = Rig::new(drive, linkfs_plugin_pds::PLUGIN);
+    rig.logins = vec![
+        login(refresh, &["refresh_token", "client_secret"], true),
+        login(token, &["token"], false),
+    ];
+    rig
+}
+
+pub(crate) fn dingtalk(tree: Tree) -> Rig {
+    let credentials = ding::Credentials {
+        app_secret: "canary-ding-app-secret".into(),
+        token: "canary-ding-token-4f1c".into(),
+        signing_secret: "canary-ding-signing".into(),
+        ..ding::Credentials::default()
+    };
+    let options = ding::Options {
+        credentials: credentials.clone(),
+        ..ding::Options::with_tree(tree)
+    };
+    let drive = ding::Emulator::start_blocking(options).expect("DingTalk starts");
+    let app = plugin_keys(drive.mount_config());
+    let corp = with(
+        &app,
+        &["app_key", "app_secret"],
+        json!({"corp_id": credentials.corp_id, "client_id": credentials.app_key,
+            "client_secret": credentials.app_secret}),
+    );
+    let token = with(
+        &app,
+        &["app_key", "app_secret"],
+        json!({"token": drive.token()}),
+    );
+    let login = |config, secrets, renews| Login {
+        config,
+        secrets,
+        renews,
+    };
+    let mut rig = Rig::new(drive, linkfs_plugin_dingtalk::PLUGIN);
+    rig.logins = vec![
+        login(app, &["app_secret"], true),
+        login(corp, &["client_secret"], true),
+        login(token, &["token"], false),
+    ];
+    rig
+}
