@@ -1,0 +1,518 @@
+//! One request and its answer for each call that a plugin makes, as the drive's documents have them.
+//!
+//! Each is a file in `golden/DRIVE/`, and both sides are held against it: the emulator answers the request
+//! with the answer, and the plugin makes the request and understands the answer. So neither can take over a
+//! misreading of the other.
+//!
+//! The answer is the least that the drive says: the emulator may say more. At the places named in `varies`
+//! only the kind of value counts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use linkfs_emulator::{Content, EmulatedDrive, NewNode, ROOT_ID, Tree};
+use linkfs_emulator::{dingtalk, koodrive, pds};
+use linkfs_provider::{Item, ItemId, Link, Plugin, Provider, ProviderError, Secret, Settings};
+use serde_json::{Map, Value, json};
+
+/// The time of every golden answer.
+const DATE: &str = "Mon, 05 Jan 2026 08:09:10 GMT";
+
+/// The token that golden requests carry.
+const TOKEN: &str = "fake-golden-token";
+
+/// What the tests need to know of a drive.
+struct Sides {
+    name: &'static str,
+    plugin: Plugin,
+    /// The configuration of the plugin without its login.
+    config: Value,
+    /// The file that is looked at and linked, and one that is not there.
+    file: &'static str,
+    gone: &'static str,
+    /// Starts the emulator, with this token valid.
+    emulate: fn(&str) -> Box<dyn EmulatedDrive>,
+}
+
+/// One file of `golden/`.
+struct Golden {
+    name: String,
+    method: String,
+    path: String,
+    query: BTreeMap<String, String>,
+    headers: BTreeMap<String, String>,
+    body: Option<Value>,
+    form: Option<BTreeMap<String, String>>,
+    status: u16,
+    response: Value,
+    varies: Vec<String>,
+    /// How the plugin logs in; `None` is with the ready token.
+    config: Option<Value>,
+    /// What the plugin makes of it.
+    understood: Value,
+}
+
+/// A request as the golden server got it.
+#[derive(Clone, Debug)]
+struct Seen {
+    method: String,
+    path: String,
+    query: BTreeMap<String, String>,
+    headers: HeaderMap,
+    body: String,
+}
+
+fn koodrive() -> Sides {
+    Sides {
+        name: "koodrive",
+        plugin: linkfs_plugin_koodrive::PLUGIN,
+        config: json!({"space": "IAACq0f3b6d1c9e4a72"}),
+        file: "Fq2Plan",
+        gone: "FqGone",
+        emulate: |token| {
+            let options = koodrive::Options {
+                space: "IAACq0f3b6d1c9e4a72".into(),
+                credentials: koodrive::Credentials {
+                    token: token.into(),
+                    session_id: "fake-golden-session".into(),
+                    account: "fake-golden-account".into(),
+                    password: "fake-golden-password".into(),
+                    ..koodrive::Credentials::default()
+                },
+                knobs: koodrive::Knobs {
+                    capacity: "20".into(),
+                    used_bytes: Some(5 << 30),
+                    ..koodrive::Knobs::default()
+                },
+                ..koodrive::Options::with_tree(tree(
+                    "Fq1Reports",
+                    ("Fq2Plan", "plan.pdf"),
+                    Content::Generated {
+                        seed: 1,
+                        size: 184_320,
+                    },
+                ))
+            };
+            Box::new(koodrive::Emulator::start_blocking(options).expect("KooDrive starts"))
+        },
+    }
+}
+
+fn pds() -> Sides {
+    Sides {
+        name: "pds",
+        plugin: linkfs_plugin_pds::PLUGIN,
+        config: json!({"drive": "1"}),
+        file: "65a0c1d2e3f405162738495a6b7c8d9e0f1a2b3c5e",
+        gone: "65a0c1d2e3f405162738495a6b7c8d9e0f1a2b3c99",
+        emulate: |token| {
+            let options = pds::Options {
+                credentials: pds::Credentials {
+                    token: token.into(),
+                    refresh_token: "fake-golden-refresh".into(),
+                    client_id: "fake-golden-app".into(),
+                    client_secret: "fake-golden-secret".into(),
+                    ..pds::Credentials::default()
+                },
+                knobs: pds::Knobs {
+                    total_size: 1 << 40,
+                    used_bytes: Some(73_400_320),
+                    ..pds::Knobs::default()
+                },
+                ..pds::Options::with_tree(tree(
+                    "95a6b7c8d9e0f1a2b3c4d",
+                    ("95a6b7c8d9e0f1a2b3c5e", "hello.txt"),
+                    "Hello, world!".into(),
+                ))
+            };
+            Box::new(pds::Emulator::start_blocking(options).expect("PDS starts"))
+        },
+    }
+}
+
+fn dingtalk() -> Sides {
+    Sides {
+        name: "dingtalk",
+        plugin: linkfs_plugin_dingtalk::PLUGIN,
+        config: json!({"space": "854001", "union_id": "uOwn"}),
+        file: "5521",
+        gone: "9999",
+        emulate: |token| {
+            let options = dingtalk::Options {
+                space: "854001".into(),
+                credentials: dingtalk::Credentials {
+                    token: token.into(),
+                    app_key: "fake-golden-app".into(),
+                    app_secret: "fake-golden-secret".into(),
+                    union_id: "uOwn".into(),
+                    corp_id: "dingc0ffee".into(),
+                    ..dingtalk::Credentials::default()
+                },
+                knobs: dingtalk::Knobs {
+                    quota_bytes: 100 << 30,
+                    used_bytes: Some(5 << 30),
+                    ..dingtalk::Knobs::default()
+                },
+                ..dingtalk::Options::with_tree(tree(
+                    "5500",
+                    ("5521", "hello.txt"),
+                    "Hello, world!".into(),
+                ))
+            };
+            Box::new(dingtalk::Emulator::start_blocking(options).expect("DingTalk starts"))
+        },
+    }
+}
+
+/// The content that golden answers tell of: a folder and a file.
+fn tree(folder: &str, (file, name): (&str, &str), content: Content) -> Tree {
+    let tree = Tree::new();
+    let at = |text: &str| Some(text.parse().expect("a time"));
+    tree.add(NewNode {
+        parent: ROOT_ID.into(),
+        name: "Reports".into(),
+        id: Some(folder.into()),
+        created: at("2026-01-02T03:04:05Z"),
+        modified: at("2026-01-03T03:04:05Z"),
+        ..NewNode::default()
+    });
+    tree.add(NewNode {
+        parent: ROOT_ID.into(),
+        name: name.into(),
+        content: Some(content),
+        id: Some(file.into()),
+        created: at("2026-01-02T03:05:00.120Z"),
+        modified: at("2026-01-02T03:05:00.120Z"),
+        ..NewNode::default()
+    });
+    tree
+}
+
+fn texts(value: &Value) -> BTreeMap<String, String> {
+    let fields = value.as_object().expect("an object of texts").iter();
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    fields.map(|(k, v)| (k.to_lowercase(), text(v))).collect()
+}
+
+/// Names as they are: those of queries and forms have capitals.
+fn named_texts(value: &Value) -> BTreeMap<String, String> {
+    let fields = value.as_object().expect("an object of texts").iter();
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    fields.map(|(k, v)| (k.clone(), text(v))).collect()
+}
+
+impl Golden {
+    fn read(path: &Path) -> Golden {
+        let text = fs::read_to_string(path).expect("a golden file");
+        let file: Value = serde_json::from_str(&text).expect("a golden file is JSON");
+        let request = &file["request"];
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let varies = file["varies"].as_array().expect("places that vary");
+        Golden {
+            name: path.display().to_string(),
+            method: text(&request["method"]),
+            path: text(&request["path"]),
+            query: named_texts(&request["query"]),
+            headers: texts(&request["headers"]),
+            body: request.get("body").cloned(),
+            form: request.get("form").map(named_texts),
+            status: file.get("status").map_or(200, |status| {
+                let status = status.as_u64().and_then(|status| status.try_into().ok());
+                status.expect("an HTTP status")
+            }),
+            response: file["response"].clone(),
+            varies: varies.iter().map(text).collect(),
+            config: file.get("config").cloned(),
+            understood: file["understood"].clone(),
+        }
+    }
+
+    /// All files of a drive.
+    fn all(drive: &str) -> Vec<Golden> {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
+        let files = fs::read_dir(folder.join(drive)).expect("the drive's golden files");
+        let mut paths: Vec<_> = files.map(|file| file.expect("an entry").path()).collect();
+        paths.sort();
+        assert!(paths.len() >= 5, "{drive} has golden files");
+        paths.iter().map(|path| Golden::read(path)).collect()
+    }
+
+    fn is_named(&self, call: &str) -> bool {
+        Path::new(&self.name)
+            .file_stem()
+            .is_some_and(|stem| stem == call)
+    }
+
+    /// The token of the request.
+    fn token(&self) -> &str {
+        let bearer = self.headers.get("authorization");
+        let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
+        bearer.unwrap_or(TOKEN)
+    }
+
+    fn encoded_body(&self) -> String {
+        match (&self.body, &self.form) {
+            (Some(body), _) => body.to_string(),
+            (None, Some(form)) => pairs(form),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Whether the plugin asked as the golden request does.
+    fn check_request(&self, seen: &Seen) {
+        assert_eq!(seen.method, self.method, "{}", self.name);
+        assert_eq!(seen.query, self.query, "{}", self.name);
+        for (name, value) in &self.headers {
+            let sent = seen.headers.get(name).and_then(|value| value.to_str().ok());
+            assert_eq!(sent, Some(value.as_str()), "{}: header {name}", self.name);
+        }
+        if let Some(form) = &self.form {
+            assert_eq!(&split_pairs(&seen.body), form, "{}", self.name);
+        }
+        if let Some(body) = &self.body {
+            let sent: Value = serde_json::from_str(&seen.body).expect("a body of JSON");
+            assert_eq!(&sent, body, "{}", self.name);
+        }
+    }
+}
+
+/// The golden texts hold nothing that must be escaped.
+fn pairs(fields: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<_> = fields.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    pairs.join("&")
+}
+
+fn split_pairs(text: &str) -> BTreeMap<String, String> {
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+/// Panics where `real` lacks something of `golden`, or has it otherwise.
+#[track_caller]
+fn check_answer(golden: &Value, real: &Value, varies: &[String], at: &str) {
+    let kind = std::mem::discriminant(golden);
+    assert_eq!(std::mem::discriminant(real), kind, "{at}: {real}");
+    if varies
+        .iter()
+        .any(|place| at.ends_with(&format!(":{place}")))
+    {
+        return;
+    }
+    match (golden, real) {
+        (Value::Object(golden), Value::Object(real)) => {
+            for (name, value) in golden {
+                let at = format!("{at}/{name}");
+                let real = real.get(name).unwrap_or_else(|| panic!("{at} is missing"));
+                check_answer(value, real, varies, &at);
+            }
+        }
+        (Value::Array(golden), Value::Array(real)) => {
+            assert_eq!(golden.len(), real.len(), "{at}");
+            for (index, (golden, real)) in golden.iter().zip(real).enumerate() {
+                check_answer(golden, real, varies, &format!("{at}/{index}"));
+            }
+        }
+        _ => assert_eq!(real, golden, "{at}"),
+    }
+}
+
+/// The emulator gives the golden answers to the golden requests.
+async fn check_emulator(sides: Sides) {
+    for golden in Golden::all(sides.name) {
+        let drive = (sides.emulate)(golden.token());
+        let query = pairs(&golden.query);
+        let url = format!("{}{}?{query}", drive.endpoint(), golden.path);
+        let method = golden.method.parse().expect("a method");
+        let mut request = reqwest::Client::new().request(method, url);
+        for (name, value) in &golden.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.body(golden.encoded_body()).send().await;
+        let answer = answer.expect("the emulator answers");
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.expect("a body");
+        let real: Value = serde_json::from_slice(&body).expect("an answer of JSON");
+        assert_eq!(status, golden.status, "{}: {real}", golden.name);
+        let at = format!("{}:", golden.name);
+        check_answer(&golden.response, &real, &golden.varies, &at);
+        assert_eq!(drive.counters().calls("unknown"), 0, "{}", golden.name);
+    }
+}
+
+/// The plugin makes the golden requests and understands the golden answers.
+async fn check_plugin(sides: Sides) {
+    let all = Arc::new(Golden::all(sides.name));
+    for golden in &*all {
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let endpoint = serve(all.clone(), golden.name.clone(), seen.clone()).await;
+        let state = tempfile::tempdir().expect("a folder for tokens");
+        let provider = open(&sides, golden, &endpoint, state.path()).await;
+        let understood = ask(&*provider, golden, &sides).await;
+        check_understood(&understood, golden);
+        let seen = seen.lock().expect("the requests").clone();
+        let ours = seen.iter().find(|seen| seen.path == golden.path);
+        let ours = ours.unwrap_or_else(|| panic!("{} was not asked: {seen:?}", golden.name));
+        golden.check_request(ours);
+    }
+}
+
+/// A server that gives the answer of the golden file named `main`, and pages to those who log in well.
+async fn serve(all: Arc<Vec<Golden>>, main: String, seen: Arc<Mutex<Vec<Seen>>>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = async move |request: Request| {
+        let call = read(request).await;
+        seen.lock().expect("the requests").push(call.clone());
+        let is_asked = |golden: &&Golden| golden.path == call.path;
+        let mut choices: Vec<&Golden> = all.iter().filter(is_asked).collect();
+        choices.sort_by_key(|golden| golden.name != main);
+        match choices.first() {
+            None => StatusCode::NOT_FOUND.into_response(),
+            Some(golden) if !has_login(golden, &call.headers) => {
+                StatusCode::UNAUTHORIZED.into_response()
+            }
+            Some(golden) => to_response(golden),
+        }
+    };
+    let router = Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    endpoint
+}
+
+/// Whether a request has the token of the golden one.
+fn has_login(golden: &Golden, headers: &HeaderMap) -> bool {
+    ["authorization", "x-acs-dingtalk-access-token"]
+        .iter()
+        .filter_map(|name| Some((name, golden.headers.get(*name)?)))
+        .all(|(name, value)| headers.get(*name).is_some_and(|sent| sent == value))
+}
+
+fn to_response(golden: &Golden) -> Response {
+    let status = StatusCode::from_u16(golden.status).expect("an HTTP status");
+    let headers = [("date", DATE), ("content-type", "application/json")];
+    (status, headers, golden.response.to_string()).into_response()
+}
+
+async fn read(request: Request) -> Seen {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await;
+    Seen {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: split_pairs(parts.uri.query().unwrap_or("")),
+        headers: parts.headers,
+        body: String::from_utf8_lossy(&body.expect("a whole body")).into_owned(),
+    }
+}
+
+async fn open(sides: &Sides, golden: &Golden, endpoint: &str, state: &Path) -> Arc<dyn Provider> {
+    let ready = match sides.name {
+        "pds" => json!({"auth_mode": "token", "token": TOKEN}),
+        _ => json!({"token": TOKEN}),
+    };
+    let mut config = Map::new();
+    config.insert("endpoint".into(), endpoint.into());
+    for part in [&sides.config, golden.config.as_ref().unwrap_or(&ready)] {
+        config.extend(part.as_object().expect("keys").clone());
+    }
+    let settings = Settings {
+        config: Secret::new(config),
+        state_dir: state.to_owned(),
+    };
+    let opened = (sides.plugin.open)(settings).await;
+    opened.expect("the provider opens")
+}
+
+/// Asks what the golden file is about, and gives what the provider made of the answer.
+async fn ask(provider: &dyn Provider, golden: &Golden, sides: &Sides) -> Value {
+    let is = |call| golden.is_named(call);
+    let page = async || provider.list(&provider.about().root, None).await;
+    let answer = match () {
+        () if is("list") => page().await.map(|page| {
+            let items: Vec<_> = page.items.iter().map(of_item).collect();
+            json!({"items": items, "next": page.next})
+        }),
+        () if is("stat") => stat(provider, sides.file).await,
+        () if is("stat-gone") => stat(provider, sides.gone).await,
+        () if is("sign") => {
+            let files = [ItemId::from(sides.file)];
+            let link = provider.links(&files).await.remove(0);
+            link.as_ref().map(of_link).map_err(Clone::clone)
+        }
+        () if is("usage") => {
+            let usage = provider.usage().await;
+            usage.map(|usage| json!({"total": usage.total, "used": usage.used}))
+        }
+        // A login shows in what it opens.
+        () => page().await.map(|page| json!({"items": page.items.len()})),
+    };
+    answer.unwrap_or_else(|error| json!({"error": format!("{:?}", error.kind)}))
+}
+
+async fn stat(provider: &dyn Provider, id: &str) -> Result<Value, ProviderError> {
+    provider
+        .stat(&id.into())
+        .await
+        .as_ref()
+        .map(of_item)
+        .map_err(Clone::clone)
+}
+
+fn of_item(item: &Item) -> Value {
+    let modified = item
+        .modified
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let ms = modified.map(|since| u64::try_from(since.as_millis()).expect("a near time"));
+    let size = (!item.is_folder()).then(|| item.size());
+    json!({"id": item.id, "name": item.name, "size": size, "modified_ms": ms})
+}
+
+fn of_link(link: &Link) -> Value {
+    let urls: Vec<_> = link.urls.iter().map(|url| url.expose()).collect();
+    let headers = link.headers.iter();
+    let headers: Map<_, _> = headers
+        .map(|(name, value)| (name.clone(), value.expose().as_str().into()))
+        .collect();
+    json!({"urls": urls, "headers": headers, "valid_for_s": link.valid_for.as_secs()})
+}
+
+/// A link may be taken to end a little early: the time of the answer has whole seconds, and some have
+/// passed since.
+fn check_understood(understood: &Value, golden: &Golden) {
+    let mut understood = understood.clone();
+    if let Some(wanted) = golden.understood.get("valid_for_s").and_then(Value::as_u64) {
+        let told = understood["valid_for_s"].as_u64().expect("a life");
+        let spare = Duration::from_secs(10).as_secs();
+        assert!(told <= wanted && told + spare >= wanted, "{told} s");
+        understood["valid_for_s"] = wanted.into();
+    }
+    assert_eq!(understood, golden.understood, "{}", golden.name);
+}
+
+macro_rules! golden {
+    ($($drive:ident),*) => {
+        $(mod $drive {
+            #[tokio::test]
+            async fn the_emulator_answers_as_documented() {
+                crate::check_emulator(crate::$drive()).await;
+            }
+
+            #[tokio::test]
+            async fn the_plugin_asks_and_understands_as_documented() {
+                crate::check_plugin(crate::$drive()).await;
+            }
+        })*
+    };
+}
+
+mod tests {
+    golden!(koodrive, pds, dingtalk);
+}
