@@ -148,6 +148,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "linkfs-plugin-koodrive (dev)",
             "linkfs-plugin-pds (dev)",
             "linkfs-plugin-dingtalk (dev)",
+            "linkfs-tests (dev)",
         ],
     ),
     ("anyhow", &["linkfs"]),
