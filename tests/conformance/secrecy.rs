@@ -82,6 +82,16 @@ pub(crate) async fn nothing_shown_holds_a_credential(start: Start) {
         let root = provider.about().root.clone();
         shown.add(&provider.list(&root, None).await.expect("the login is used"));
         assert!(rig.drive.counters().snapshot().unauthorized <= 1);
+        if login.renews {
+            // Some credentials are for the next token only.
+            rig.drive.expire_tokens();
+            shown.add(&provider.list(&root, None).await.expect("the login renews"));
+            let renewals: u64 = ["token", "session", "auth"]
+                .map(|call| rig.calls(call))
+                .iter()
+                .sum();
+            assert!(renewals > 0, "login {index} was renewed");
+        }
         let link = link(&*provider, &rig.id(&node)).await.expect("a link");
         shown.add(&link);
         let mut secrets = secrets(&rig, login);
