@@ -56,6 +56,14 @@ fn random_fraction() -> f64 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_state_of_one_item_is_not_waited_for() {
+        for kind in [ErrorKind::RateLimited, ErrorKind::Unavailable] {
+            let error = ProviderError::new(kind, "").about_item();
+            assert_eq!(wait_before_retry(&error, 1), None);
+        }
+    }
+
     fn check(kind: ErrorKind, retry_after: Option<u64>, tries: u32, wait_ms: Option<u64>) {
         let error =
             ProviderError::new(kind, "").with_retry_after(retry_after.map(Duration::from_secs));
