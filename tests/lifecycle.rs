@@ -6,29 +6,40 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use linkfs_emulator::koodrive::{Emulator, Options};
-use linkfs_emulator::{ROOT_ID, Tree};
+use linkfs_emulator::{EmulatedDrive, ROOT_ID, Tree};
 use linkfs_tests::{
-    Foreground, Home, MountBuilder, Mounted, Outcome, eventually, is_mounted, linkfs_binary, run,
+    DriveKind, Foreground, Home, MountBuilder, Mounted, Outcome, eventually, is_mounted,
+    linkfs_binary, on_every_drive, run,
 };
+
+// What depends on what a drive keeps in the home, and on its connections; the rest is the program's alone.
+on_every_drive! {
+    fn unmount_leaves_nothing,
+    fn a_killed_program_leaves_a_mount_that_answers_and_can_be_replaced,
+    fn a_drive_can_be_mounted_twice_at_once,
+    fn handles_and_descriptors_are_given_back,
+}
 
 /// A user who is not root, and whom the machine knows by name, as `fusermount3` wants it.
 const NOBODY: u32 = 65534;
 
 /// A home from which one emulated drive can be mounted on the folder `drive` in it.
 struct Scene {
-    emulator: Emulator,
+    emulator: Box<dyn EmulatedDrive>,
     home: Home,
 }
 
 impl Scene {
     fn new() -> Scene {
+        Scene::of(DriveKind::KooDrive)
+    }
+
+    fn of(kind: DriveKind) -> Scene {
         let tree = Tree::new();
         tree.add_file(ROOT_ID, "a.txt", "some text");
         let folder = tree.add_folder(ROOT_ID, "folder");
         tree.add_file(&folder, "b.txt", "more text");
-        let emulator =
-            Emulator::start_blocking(Options::with_tree(tree)).expect("the emulator starts");
+        let emulator = kind.start(tree);
         let home = Home::new();
         fs::create_dir(home.path().join("drive")).expect("the mount's folder is made");
         fs::create_dir(home.path().join("tmp")).expect("a folder for temporary files");
@@ -38,7 +49,7 @@ impl Scene {
     }
 
     fn builder(&self) -> MountBuilder {
-        Mounted::builder(&self.emulator)
+        Mounted::builder(&*self.emulator)
     }
 
     fn folder(&self) -> PathBuf {
@@ -85,7 +96,8 @@ impl Scene {
         status["pid"].as_u64().expect("a pid") as u32
     }
 
-    /// Neither mount nor process, neither notes nor temporary files are left.
+    /// Neither mount nor process, neither notes nor temporary files are left. A login that the drive renews is
+    /// kept for the next mount, and so is the log.
     #[track_caller]
     fn assert_nothing_left(&self) {
         assert!(!is_mounted(&self.folder()), "it is mounted");
@@ -93,7 +105,13 @@ impl Scene {
         let mut left = files_below(&self.home.path().join("tmp"));
         left.extend(files_below(&self.home.path().join("run")));
         left.extend(files_below(&self.home.path().join("state")));
-        left.retain(|path| !path.ends_with("state/linkfs/linkfs.log"));
+        let kept = [
+            "linkfs.log",
+            "drives/work/token.json",
+            "drives/work/token.lock",
+        ];
+        let kept = kept.map(|name| self.home.path().join("state/linkfs").join(name));
+        left.retain(|path| !kept.contains(path));
         assert_eq!(left, Vec::<PathBuf>::new());
     }
 
@@ -183,9 +201,8 @@ fn kill(pid: u32, signal: i32) {
     assert_eq!(sent, 0, "{}", std::io::Error::last_os_error());
 }
 
-#[test]
-fn unmount_leaves_nothing() {
-    let scene = Scene::new();
+fn unmount_leaves_nothing(kind: DriveKind) {
+    let scene = Scene::of(kind);
     scene.mount();
     assert_eq!(scene.read().expect("it reads"), "some text");
     assert_ne!(scene.processes(), Vec::<String>::new());
@@ -202,9 +219,8 @@ fn unmount_leaves_nothing() {
     scene.assert_nothing_left();
 }
 
-#[test]
-fn a_killed_program_leaves_a_mount_that_answers_and_can_be_replaced() {
-    let scene = Scene::new();
+fn a_killed_program_leaves_a_mount_that_answers_and_can_be_replaced(kind: DriveKind) {
+    let scene = Scene::of(kind);
     scene.mount();
     let holder = Holder::of(&scene.folder().join("a.txt"));
     kill(scene.pid(), libc::SIGKILL);
@@ -329,10 +345,9 @@ fn a_mount_is_not_covered_by_another() {
     scene.assert_nothing_left();
 }
 
-#[test]
-fn a_drive_can_be_mounted_twice_at_once() {
-    let scene = Scene::new();
-    let other = Mounted::new(&scene.emulator);
+fn a_drive_can_be_mounted_twice_at_once(kind: DriveKind) {
+    let scene = Scene::of(kind);
+    let other = Mounted::new(&*scene.emulator);
     scene.mount();
     let second = scene.home.path().join("second");
     fs::create_dir(&second).expect("a folder");
@@ -468,14 +483,13 @@ fn a_script_that_captures_the_output_goes_on() {
     scene.assert_nothing_left();
 }
 
-#[test]
-fn handles_and_descriptors_are_given_back() {
+fn handles_and_descriptors_are_given_back(kind: DriveKind) {
     let tree = Tree::new();
     for number in 0..50 {
         tree.add_generated(ROOT_ID, &format!("{number}.bin"), number, 100_000);
     }
-    let emulator = Emulator::start_blocking(Options::with_tree(tree)).expect("the emulator starts");
-    let mount = Mounted::new(&emulator);
+    let emulator = kind.start(tree);
+    let mount = Mounted::new(&*emulator);
     let use_all = || {
         let files: Vec<_> = (0..50)
             .map(|number| File::open(mount.path(&format!("{number}.bin"))).expect("it opens"))
