@@ -109,7 +109,9 @@ impl Tree {
             .lock_folders()
             .get(&folder)
             .map(|known| known.newest.clone());
-        newest.map_or(Duration::ZERO, |listing| {
+        // A listing that is being made may hold the name yet.
+        let complete = newest.filter(|listing| matches!(listing.phase(), Phase::Complete(_)));
+        complete.map_or(Duration::ZERO, |listing| {
             listing.valid_for(self.listing_ttl)
         })
     }
