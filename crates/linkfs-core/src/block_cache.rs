@@ -166,7 +166,7 @@ impl BlockCache {
         let _was_open = pending.set(result);
     }
 
-    /// Drops every block of a node. Jobs under way settle for those who wait and keep nothing.
+    /// Drops every block of a node that is there. Those of jobs under way come later.
     pub(crate) fn forget(&self, node: NodeId) {
         let mut state = self.lock();
         let keys: Vec<Key> = state

@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use tokio::time::Instant;
 
 use crate::block::{BLOCK_SIZE, Block, Pool};
 use crate::block_cache::{BlockCache, Found, Pending, Wish, block_length};
-use crate::fetch::Fetcher;
 use crate::link_cache::{Lease, Neighbourhood};
 use crate::node::{Node, NodeId};
 use crate::open_file::ReadBytes;
@@ -33,9 +31,16 @@ pub(crate) struct Content {
     cache: Arc<BlockCache>,
     tag: OnceLock<String>,
     change: OnceLock<Error>,
-    jobs: Mutex<Vec<AbortHandle>>,
-    openings: AtomicUsize,
-    was_opened: AtomicBool,
+    readers: Mutex<Readers>,
+}
+
+/// Who has a content open, and what is being fetched for them. Under one lock, so that the last to close
+/// cannot end the jobs of one who opens in that moment.
+#[derive(Debug, Default)]
+struct Readers {
+    openings: usize,
+    was_opened: bool,
+    jobs: Vec<AbortHandle>,
 }
 
 impl Content {
@@ -61,9 +66,7 @@ impl Content {
             cache,
             tag: OnceLock::new(),
             change: OnceLock::new(),
-            jobs: Mutex::default(),
-            openings: AtomicUsize::new(0),
-            was_opened: AtomicBool::new(false),
+            readers: Mutex::default(),
         }))
     }
 
@@ -79,30 +82,35 @@ impl Content {
         &self.cache.pool
     }
 
-    pub(crate) fn fetcher(&self) -> &Fetcher {
-        &self.drive.fetcher
+    pub(crate) fn drive(&self) -> &Drive {
+        &self.drive
     }
 
     pub(crate) fn work_time(&self) -> Duration {
         self.drive.work_time()
     }
 
-    pub(crate) fn has_changed(&self) -> bool {
-        self.change.get().is_some()
+    /// # Errors
+    /// `Stale` when the content turned out to be another than the listing said.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.change
+            .get()
+            .map_or(Ok(()), |change| Err(change.clone()))
     }
 
     /// Counts an opening; says whether it was open before, so that the kernel's pages are of this version.
     pub(crate) fn open(&self) -> bool {
-        self.openings.fetch_add(1, Ordering::AcqRel);
-        self.was_opened.swap(true, Ordering::AcqRel)
+        let mut readers = self.lock_readers();
+        readers.openings += 1;
+        std::mem::replace(&mut readers.was_opened, true)
     }
 
     /// The last to close ends what is still being fetched ahead.
     pub(crate) fn close(&self) {
-        if self.openings.fetch_sub(1, Ordering::AcqRel) == 1 {
-            for job in self.lock_jobs().drain(..) {
-                job.abort();
-            }
+        let mut readers = self.lock_readers();
+        readers.openings -= 1;
+        if readers.openings == 0 {
+            readers.jobs.drain(..).for_each(|job| job.abort());
         }
     }
 
@@ -160,12 +168,10 @@ impl Content {
     }
 
     fn plan(self: &Arc<Self>, wish: &Wish) -> Result<Vec<Found>> {
-        if let Some(change) = self.change.get() {
-            return Err(change.clone());
-        }
+        self.check_unchanged()?;
         let (found, runs) = self.cache.plan(wish);
         if !runs.is_empty() {
-            let mut jobs = self.lock_jobs();
+            let jobs = &mut self.lock_readers().jobs;
             jobs.retain(|job| !job.is_finished());
             jobs.extend(runs.into_iter().map(|run| {
                 let job = RangeJob::new(self.clone(), run);
@@ -219,12 +225,12 @@ impl Content {
             });
         self.drive
             .links
-            .lease(&self.drive, &self.item.id, around.as_ref())
+            .lease(&self.drive, (self.node.id, &self.item.id), around.as_ref())
             .await
     }
 
     pub(crate) fn refuse(&self, lease: &Arc<Lease>) {
-        self.drive.links.refuse(&self.item.id, lease);
+        self.drive.links.refuse(self.node.id, lease);
     }
 
     /// Pins the first entity tag; any other later is another content.
@@ -264,15 +270,15 @@ impl Content {
         let length = block_length(self.size(), index);
         self.cache
             .settle(self.node.id, index, pending, length, result);
-        if self.has_changed() {
+        if self.check_unchanged().is_err() {
             self.cache.forget(self.node.id);
         }
     }
 
-    fn lock_jobs(&self) -> std::sync::MutexGuard<'_, Vec<AbortHandle>> {
-        self.jobs
+    fn lock_readers(&self) -> std::sync::MutexGuard<'_, Readers> {
+        self.readers
             .lock()
-            .expect("no panic while the job list is locked")
+            .expect("no panic while the readers are locked")
     }
 }
 

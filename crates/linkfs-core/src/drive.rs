@@ -50,6 +50,8 @@ pub(crate) struct Health {
     pub(crate) failed_calls: u64,
     /// The error of the last call, if it failed.
     pub(crate) failure: Option<Error>,
+    /// Why bytes could not be had from the data host, until some arrive again.
+    pub(crate) data_failure: Option<Error>,
     /// The drive asked for a pause until then.
     pub(crate) limited_until: Option<Instant>,
 }
@@ -221,9 +223,21 @@ impl Drive {
             // The limit is the account's: nobody else need find out by asking.
             health.limited_until = health.limited_until.max(again);
         }
-        if !matches!(error, Error::Drive(e) if e.kind == ErrorKind::NotFound) {
+        if concerns_all_items(error) {
             health.failure = Some(error.clone());
         }
+    }
+
+    /// A transfer was given up.
+    pub(crate) fn note_data_failure(&self, error: &Error) {
+        if concerns_all_items(error) && error.is_passing() {
+            self.lock_health().data_failure = Some(error.clone());
+        }
+    }
+
+    /// The data host answers.
+    pub(crate) fn note_data(&self) {
+        self.lock_health().data_failure = None;
     }
 
     /// How full the drive is as far as it is known: never waits. When the answer is older than
@@ -255,6 +269,23 @@ impl Drive {
 
     fn lock_health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().expect("no panic while locked")
+    }
+}
+
+/// Whether a failure tells something of the drive; the others are about one item or one ability.
+fn concerns_all_items(error: &Error) -> bool {
+    match error {
+        Error::Drive(error) => match error.kind {
+            ErrorKind::LoginExpired
+            | ErrorKind::RateLimited
+            | ErrorKind::Unavailable
+            | ErrorKind::Broken => true,
+            ErrorKind::NotFound
+            | ErrorKind::Denied
+            | ErrorKind::Unsupported
+            | ErrorKind::Invalid => false,
+        },
+        _ => true,
     }
 }
 

@@ -69,7 +69,9 @@ impl Fetcher {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT.min(work_time / 2))
-            .tcp_nodelay(true);
+            .tcp_nodelay(true)
+            // A proxy would resolve names in our place, and nobody would check where links lead.
+            .no_proxy();
         if !allow_private_hosts {
             builder = builder.dns_resolver(PublicOnly);
         }
@@ -110,16 +112,19 @@ impl Fetcher {
         range: &Range,
     ) -> Result<Response, FetchError> {
         let mut url = exact_url(lease.link.urls[url_index].expose())?;
-        let link_hosts: Vec<&str> = lease.link.urls.iter().map(|url| url.host()).collect();
+        let link_hosts = lease
+            .link
+            .urls
+            .iter()
+            .map(|url| Ok(host_of(&exact_url(url.expose())?)))
+            .collect::<Result<Vec<_>, FetchError>>()?;
         for _ in 0..=MOST_REDIRECTS {
             if !self.allow_private_hosts && !url.host_str().is_some_and(hosts::is_public_host) {
                 return Err(FetchError::Wrong(
                     "the link leads to a private address, which `allow_private_hosts = true` would permit".into(),
                 ));
             }
-            let is_own_host = link_hosts
-                .iter()
-                .any(|host| host.eq_ignore_ascii_case(url.authority_host()));
+            let is_own_host = link_hosts.contains(&host_of(&url));
             let headers = if is_own_host {
                 link_headers(lease)?
             } else {
@@ -165,16 +170,12 @@ impl Body {
     }
 }
 
-/// `host` or `host:port`, as links spell it.
-trait AuthorityHost {
-    fn authority_host(&self) -> &str;
-}
-
-impl AuthorityHost for Url {
-    fn authority_host(&self) -> &str {
-        let authority = self.authority();
-        authority.rsplit('@').next().unwrap_or(authority)
-    }
+/// Host and port, however the address spells them.
+fn host_of(url: &Url) -> (Option<String>, Option<u16>) {
+    (
+        url.host_str().map(str::to_owned),
+        url.port_or_known_default(),
+    )
 }
 
 /// A signature covers the address byte for byte: one that parsing would rewrite cannot be sent.
@@ -393,6 +394,15 @@ mod tests {
             let pause = retry_after(&headers, local_now);
             assert_eq!(pause, expected.map(Duration::from_secs), "{headers:?}");
         }
+    }
+
+    #[test]
+    fn a_host_is_the_same_with_its_usual_port_written_out() {
+        let host = |text: &str| host_of(&exact_url(text).unwrap());
+        assert_eq!(host("https://H.example:443/a"), host("https://h.example/b"));
+        assert_eq!(host("http://h.example:80/"), host("http://h.example/"));
+        assert_ne!(host("https://h.example:444/"), host("https://h.example/"));
+        assert_ne!(host("http://h.example/"), host("https://h.example/"));
     }
 
     #[test]

@@ -10,12 +10,15 @@ use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use crate::listing::Listing;
+use crate::node::NodeId;
 use crate::{Drive, Error, Result, retry};
 
 /// Links are renewed this long before they end, because one range request may take that long ...
 const MARGIN: Duration = Duration::from_secs(60);
 /// ... or after this share of their life, when they live shorter than five minutes.
 const SHARE_OF_LIFE: f64 = 0.8;
+/// Signatures of this kind hold a week at the most; a longer life would be a mistake of the drive's.
+const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A link is about 1 KiB: this many are the links of the last few hundred folders in use, in 16 MiB.
 const MOST_LINKS: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
@@ -31,16 +34,24 @@ pub struct Lease {
 }
 
 impl Lease {
-    fn new(link: Link) -> Lease {
+    /// # Errors
+    /// `Broken` for a link that leads nowhere.
+    fn new(link: Link) -> Result<Lease, ProviderError> {
+        if link.urls.is_empty() {
+            return Err(ProviderError::new(
+                ErrorKind::Broken,
+                "a link without an address",
+            ));
+        }
         let now = Instant::now();
-        let life = link.valid_for;
+        let life = link.valid_for.min(LONGEST_LIFE);
         let until_renewal = life.saturating_sub(MARGIN).max(life.mul_f64(SHARE_OF_LIFE));
-        Lease {
+        Ok(Lease {
             expires: now + life,
             renew_at: now + until_renewal.min(life),
             best_url: AtomicUsize::new(0),
             link,
-        }
+        })
     }
 
     /// How long the link still holds.
@@ -66,7 +77,8 @@ impl Lease {
     }
 }
 
-/// The links of one drive: signed in batches, each batch once however many readers want it.
+/// The links of one drive: signed in batches, each batch once however many readers want it. They are kept by
+/// node, which is one version of an item: a link to a version that was replaced may still give its bytes.
 #[derive(Debug)]
 pub(crate) struct LinkCache {
     state: Mutex<State>,
@@ -76,8 +88,8 @@ type Signing = Arc<SetOnce<Result<Arc<Lease>>>>;
 
 #[derive(Debug)]
 struct State {
-    ready: LruCache<ItemId, Arc<Lease>>,
-    signing: HashMap<ItemId, Signing>,
+    ready: LruCache<NodeId, Arc<Lease>>,
+    signing: HashMap<NodeId, Signing>,
 }
 
 impl Default for LinkCache {
@@ -111,19 +123,20 @@ impl LinkCache {
     pub(crate) async fn lease(
         &self,
         drive: &Arc<Drive>,
-        file: &ItemId,
+        file: (NodeId, &ItemId),
         around: Option<&Neighbourhood>,
     ) -> Result<Arc<Lease>> {
+        let (node, _) = file;
         let signing = {
             let mut state = self.lock();
-            if let Some(lease) = state.ready.get(file).filter(|lease| !lease.is_due()) {
+            if let Some(lease) = state.ready.get(&node).filter(|lease| !lease.is_due()) {
                 return Ok(lease.clone());
             }
-            match state.signing.get(file) {
+            match state.signing.get(&node) {
                 Some(signing) => signing.clone(),
                 None => {
                     let batch = state.start_batch(drive, file, around);
-                    let signing = batch.open[file].clone();
+                    let signing = batch.open[&node].clone();
                     tokio::spawn(batch.sign());
                     signing
                 }
@@ -133,14 +146,14 @@ impl LinkCache {
     }
 
     /// Drops a link that the data host refused, unless it has been replaced meanwhile.
-    pub(crate) fn refuse(&self, file: &ItemId, refused: &Arc<Lease>) {
+    pub(crate) fn refuse(&self, file: NodeId, refused: &Arc<Lease>) {
         let mut state = self.lock();
         if state
             .ready
-            .peek(file)
+            .peek(&file)
             .is_some_and(|known| Arc::ptr_eq(known, refused))
         {
-            state.ready.pop(file);
+            state.ready.pop(&file);
         }
     }
 
@@ -156,28 +169,26 @@ impl State {
     fn start_batch(
         &mut self,
         drive: &Arc<Drive>,
-        file: &ItemId,
+        (node, item): (NodeId, &ItemId),
         around: Option<&Neighbourhood>,
     ) -> Batch {
         let others = drive.about().links_per_call.saturating_sub(1);
-        let wanted = |id: &ItemId| {
-            id != file
-                && !self.signing.contains_key(id)
-                && self.ready.peek(id).is_none_or(|lease| lease.is_due())
+        let wanted = |other: NodeId| {
+            other != node
+                && !self.signing.contains_key(&other)
+                && self.ready.peek(&other).is_none_or(|lease| lease.is_due())
         };
         let neighbours = around
             .filter(|_| others > 0)
             .map(|around| around.listing.files_after(&around.name, others, wanted));
-        let mut files = vec![file.clone()];
+        let mut files = vec![(node, item.clone())];
         files.extend(neighbours.unwrap_or_default());
-        let open: HashMap<ItemId, Signing> = files
+        let open: HashMap<NodeId, Signing> = files
             .iter()
-            .map(|id| (id.clone(), Signing::default()))
+            .map(|(node, _)| (*node, Signing::default()))
             .collect();
-        self.signing.extend(
-            open.iter()
-                .map(|(id, signing)| (id.clone(), signing.clone())),
-        );
+        self.signing
+            .extend(open.iter().map(|(node, signing)| (*node, signing.clone())));
         Batch {
             drive: drive.clone(),
             files,
@@ -189,37 +200,36 @@ impl State {
 /// One signing call under way. Whoever is still waiting when it is dropped is told so.
 struct Batch {
     drive: Arc<Drive>,
-    files: Vec<ItemId>,
-    open: HashMap<ItemId, Signing>,
+    files: Vec<(NodeId, ItemId)>,
+    open: HashMap<NodeId, Signing>,
 }
 
 impl Batch {
     async fn sign(mut self) {
         let what = format!("sign {} links", self.files.len());
         let drive = self.drive.clone();
-        let files = std::mem::take(&mut self.files);
+        let (nodes, items): (Vec<_>, Vec<_>) = std::mem::take(&mut self.files).into_iter().unzip();
         let deadline = Instant::now() + drive.work_time();
-        let signed = drive.call_until(deadline, &what, || self.ask(&files));
+        let signed = drive.call_until(deadline, &what, || self.ask(&items));
         let answers = match signed.await {
             Ok(answers) => answers,
             Err(error) => return self.settle_rest(&error),
         };
         let mut to_ask_again = None;
-        for (number, (file, answer)) in files.into_iter().zip(answers).enumerate() {
+        for (number, (node, answer)) in nodes.into_iter().zip(answers).enumerate() {
             match answer {
                 // Somebody waits for the first; those who wait for others have their answers.
-                Err(error) if number == 0 && is_passing(&error) => to_ask_again = Some(file),
-                answer => self.settle_answer(&file, answer),
+                Err(error) if number == 0 && is_passing(&error) => to_ask_again = Some(node),
+                answer => self.settle_answer(node, answer),
             }
         }
-        if let Some(file) = to_ask_again {
-            let alone = std::slice::from_ref(&file);
-            let signed = drive.call_until(deadline, "sign a link", || self.ask(alone));
+        if let Some(node) = to_ask_again {
+            let signed = drive.call_until(deadline, "sign a link", || self.ask(&items[..1]));
             match signed.await {
                 Ok(answers) => answers
                     .into_iter()
-                    .for_each(|answer| self.settle_answer(&file, answer)),
-                Err(error) => self.settle(&file, Err(error)),
+                    .for_each(|answer| self.settle_answer(node, answer)),
+                Err(error) => self.settle(node, Err(error)),
             }
         }
     }
@@ -251,30 +261,30 @@ impl Batch {
         }
     }
 
-    fn settle_answer(&mut self, file: &ItemId, answer: Result<Link, ProviderError>) {
-        let lease = answer.map(|link| Arc::new(Lease::new(link)));
+    fn settle_answer(&mut self, file: NodeId, answer: Result<Link, ProviderError>) {
+        let lease = answer.and_then(Lease::new).map(Arc::new);
         self.settle(
             file,
             lease.map_err(|error| Error::Drive(error.during("sign a link"))),
         );
     }
 
-    fn settle(&mut self, file: &ItemId, result: Result<Arc<Lease>>) {
+    fn settle(&mut self, file: NodeId, result: Result<Arc<Lease>>) {
         let mut state = self.drive.links.lock();
-        state.signing.remove(file);
+        state.signing.remove(&file);
         if let Ok(lease) = &result {
-            state.ready.put(file.clone(), lease.clone());
+            state.ready.put(file, lease.clone());
         }
         drop(state);
-        if let Some(signing) = self.open.remove(file) {
+        if let Some(signing) = self.open.remove(&file) {
             let _was_open = signing.set(result);
         }
     }
 
     fn settle_rest(&mut self, error: &Error) {
-        let rest: Vec<ItemId> = self.open.keys().cloned().collect();
+        let rest: Vec<NodeId> = self.open.keys().copied().collect();
         for file in rest {
-            self.settle(&file, Err(error.clone()));
+            self.settle(file, Err(error.clone()));
         }
     }
 }

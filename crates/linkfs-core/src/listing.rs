@@ -114,13 +114,13 @@ impl Listing {
         }
     }
 
-    /// Ids of up to `most` files that `wanted` accepts, from the one called `name` on and around.
+    /// Up to `most` files that `wanted` accepts, from the one called `name` on and around.
     pub(crate) fn files_after(
         &self,
         name: &str,
         most: usize,
-        wanted: impl Fn(&ItemId) -> bool,
-    ) -> Vec<ItemId> {
+        wanted: impl Fn(NodeId) -> bool,
+    ) -> Vec<(NodeId, ItemId)> {
         let state = self.lock();
         let Some(&at) = state.by_name.get(name) else {
             return Vec::new();
@@ -128,9 +128,9 @@ impl Listing {
         let (before, from) = state.nodes.split_at(at);
         from.iter()
             .chain(before)
-            .filter_map(|node| node.item())
-            .filter(|(_, item)| !item.is_folder() && item.size().0 > 0 && wanted(&item.id))
-            .map(|(_, item)| item.id.clone())
+            .filter_map(|node| node.item().map(|(_, item)| (node.id, item)))
+            .filter(|(node, item)| !item.is_folder() && item.size().0 > 0 && wanted(*node))
+            .map(|(node, item)| (node, item.id.clone()))
             .take(most)
             .collect()
     }
@@ -196,9 +196,9 @@ pub(crate) fn start(
 ) -> Arc<Listing> {
     let wished = drive.about().listing_ttl;
     let listing = Listing::new(wished.map_or(ttl, |wished| wished.max(ttl)));
-    let filling = listing.clone();
+    // Made before the task: one that is dropped before its first step must end the listing too.
+    let unfinished = EndOnDrop(listing.clone());
     tokio::spawn(async move {
-        let unfinished = EndOnDrop(filling);
         let mut loader = Loader::new(nodes, drive, folder, parent);
         let result = loader.load(&unfinished.0).await;
         unfinished.0.end(result);

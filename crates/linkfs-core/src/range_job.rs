@@ -61,6 +61,7 @@ impl RangeJob {
         while !self.open.is_empty() {
             if let Err(error) = self.go_on().await {
                 tracing::debug!(node = self.content.node_id().0, offset = self.position(), %error, "range given up");
+                self.content.drive().note_data_failure(&error);
                 return self.fail(&error);
             }
         }
@@ -99,13 +100,24 @@ impl RangeJob {
             end = range.end,
             "range GET"
         );
-        let mut body = self.content.fetcher().get(lease, url_index, &range).await?;
+        let drive = self.content.drive();
+        let mut body = drive.fetcher.get(lease, url_index, &range).await?;
+        drive.note_data();
         self.content
             .check_tag(body.tag.as_deref())
             .map_err(FetchError::Changed)?;
+        let patience = self.content.work_time();
+        let mut block_since = (self.next, Instant::now());
         while let Some(chunk) = body.chunk().await? {
             self.trouble = Trouble::none();
             self.take(&chunk);
+            if block_since.0 != self.next {
+                block_since = (self.next, Instant::now());
+            } else if block_since.1.elapsed() > patience {
+                // What has come is kept: on a slow path nothing is lost by asking anew, on a stuck one
+                // everything is won.
+                return Err(FetchError::Silence("the data host only drips".into()));
+            }
         }
         Ok(())
     }
@@ -183,7 +195,8 @@ impl RangeJob {
                 Err(ProviderError::new(ErrorKind::Denied, message).into())
             }
             other => {
-                self.trouble.was_refused = !first_refusal;
+                // A refusal counts against a link that is fresh, and this one will not be after a wait.
+                self.trouble.was_refused = false;
                 self.decide_other(other, lease, url_index)
             }
         }

@@ -13,6 +13,8 @@ const LONGEST_OUTAGE_WAIT: Duration = Duration::from_secs(4);
 /// First wait after "too many calls" without a time given; doubles up to [`LONGEST_RATE_WAIT`].
 const FIRST_RATE_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_RATE_WAIT: Duration = Duration::from_secs(8);
+/// Longer than any request waits; what a drive asks for beyond it would overflow the clock's arithmetic.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// How long to wait before try number `tries + 1`; `None` when another try is of no use.
 /// Up to a quarter is added at random, so that many waiters do not come back in one moment.
@@ -38,6 +40,7 @@ pub(crate) fn wait_before_retry(error: &ProviderError, tries: u32) -> Option<Dur
         | ErrorKind::Unsupported
         | ErrorKind::Invalid => return None,
     };
+    let wait = wait.min(LONGEST_WAIT);
     Some(wait + wait.mul_f64(0.25 * random_fraction()))
 }
 
@@ -96,6 +99,7 @@ mod tests {
     fn the_wait_asked_for_is_kept() {
         check(ErrorKind::RateLimited, Some(20), 1, Some(20_000));
         check(ErrorKind::Unavailable, Some(3), 5, Some(3000));
+        check(ErrorKind::RateLimited, Some(u64::MAX), 1, Some(86_400_000));
     }
 
     #[test]

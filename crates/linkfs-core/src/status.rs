@@ -53,7 +53,8 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
         .limited_until
         .map(|until| until.saturating_duration_since(Instant::now()));
     let pause = pause.filter(|left| !left.is_zero());
-    let state = match (&health.failure, pause) {
+    let failure = health.failure.as_ref().or(health.data_failure.as_ref());
+    let state = match (failure, pause) {
         (_, Some(_)) => "limited",
         (Some(error), None) if error.is_lapsed_login() => "needs login",
         (Some(_), None) => "failing",
@@ -62,8 +63,8 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
     DriveStatus {
         name: drive.name().to_owned(),
         state,
-        reason: health.failure.as_ref().map(Error::to_string),
-        advice: health.failure.as_ref().map(|error| advice(drive, error)),
+        reason: failure.map(Error::to_string),
+        advice: failure.map(|error| advice(drive, error)),
         limited_for_seconds: pause.map(|left| left.as_secs()),
         calls: health.calls,
         failed_calls: health.failed_calls,

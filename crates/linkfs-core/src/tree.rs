@@ -109,7 +109,9 @@ impl Tree {
             .lock_folders()
             .get(&folder)
             .map(|known| known.newest.clone());
-        newest.map_or(Duration::ZERO, |listing| listing.valid_for())
+        // A listing that is being made may hold the name yet.
+        let complete = newest.filter(|listing| matches!(listing.phase(), Phase::Complete(_)));
+        complete.map_or(Duration::ZERO, |listing| listing.valid_for())
     }
 
     /// A node as its folder's listing shows it now. A node that left its folder is shown as it was, like

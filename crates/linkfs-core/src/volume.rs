@@ -235,7 +235,10 @@ impl Volume {
             .contents
             .lock()
             .expect("no panic while the contents are locked");
-        if let Some(known) = contents.get(&node.id).filter(|known| !known.has_changed()) {
+        if let Some(known) = contents.get(&node.id) {
+            // The number of a content that changed is spent, whatever a listing that was under way then
+            // says: the next look at the name finds another.
+            known.check_unchanged()?;
             return Ok(known.clone());
         }
         let content = Content::of(node.clone(), self.tree.clone(), self.cache.clone())?;
@@ -323,7 +326,7 @@ impl Volume {
             if item.is_folder() {
                 return Err(Error::IsAFolder);
             }
-            drive.links.lease(drive, &item.id, None).await
+            drive.links.lease(drive, (node.id, &item.id), None).await
         })
         .await
     }

@@ -1,0 +1,101 @@
+//! A file that is replaced while it is open: its node is spent, and its name leads to a new one.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use linkfs_emulator::koodrive::{Emulator, Options};
+use linkfs_emulator::{Action, Rule};
+use linkfs_tests::{Mounted, eventually, mib, tree_with_file};
+
+fn read(file: &File, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4096];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+#[test]
+fn a_name_opened_anew_after_a_replacement_is_another_node_with_the_new_bytes() {
+    let (tree, id) = tree_with_file("film.bin", 5, mib(64));
+    let emulator =
+        Emulator::start_blocking(Options::with_tree(tree.clone())).expect("the emulator starts");
+    let mount = Mounted::builder(&emulator).listing_ttl("1s").mount();
+    let path = mount.path("film.bin");
+    let old = File::open(&path).expect("it opens");
+    assert!(read(&old, 0).is_ok_and(|bytes| bytes == tree.read(&id, 0, 4096).expect("the bytes")));
+
+    // The listing is refreshed while the file is open, and says what it said before.
+    let listings = emulator.counters().calls("list");
+    eventually("the folder is listed again", || {
+        fs::metadata(&path).expect("it is there");
+        emulator.counters().calls("list") > listings
+    });
+    assert!(tree.replace_generated(&id, mib(64)));
+    let stale = read(&old, mib(60)).expect_err("the old content is gone");
+    assert_eq!(stale.raw_os_error(), Some(libc::ESTALE));
+
+    let new = File::open(&path).expect("the name opens");
+    let number = |file: &File| file.metadata().expect("it has attributes").ino();
+    assert_ne!(number(&old), number(&new));
+    for offset in [0, mib(60)] {
+        let expected = tree.read(&id, offset, 4096).expect("the new bytes");
+        assert!(
+            read(&new, offset).expect("it reads") == expected,
+            "at {offset}"
+        );
+    }
+    // What is left of the old one is old.
+    assert!(read(&old, mib(30)).is_err());
+}
+
+#[test]
+fn a_link_to_the_old_version_is_not_used_for_the_new_one() {
+    let (tree, id) = tree_with_file("film.bin", 6, mib(1));
+    let mut options = Options::with_tree(tree.clone());
+    // Links to a version that was replaced are refused, as a store that keeps one object a version does.
+    options.links.key_per_revision = true;
+    let emulator = Emulator::start_blocking(options).expect("the emulator starts");
+    let mount = Mounted::builder(&emulator).listing_ttl("0s").mount();
+    let path = mount.path("film.bin");
+    let old = fs::read(&path).expect("it reads");
+    assert!(old == tree.read(&id, 0, old.len()).expect("the bytes"));
+    assert!(tree.replace_generated(&id, mib(2)));
+    emulator.counters().reset();
+    let new = eventually_longer(&path, old.len());
+    assert!(new == tree.read(&id, 0, new.len()).expect("the bytes"));
+    let counts = emulator.counters().snapshot();
+    assert!(
+        counts.data_log.iter().all(|request| request.status == 206),
+        "{:?}",
+        counts.data_log
+    );
+}
+
+/// The file's bytes, once it is longer than it was.
+fn eventually_longer(path: &std::path::Path, length: usize) -> Vec<u8> {
+    eventually("the new version is listed", || {
+        fs::metadata(path).is_ok_and(|about| about.len() > length as u64)
+    });
+    fs::read(path).expect("it reads")
+}
+
+#[test]
+fn a_data_host_that_is_down_shows_in_the_status_until_it_is_back() {
+    let (tree, _) = tree_with_file("a.bin", 7, 1000);
+    let emulator = Emulator::start_blocking(Options::with_tree(tree)).expect("the emulator starts");
+    let mount = Mounted::builder(&emulator).deadline("2s").mount();
+    let down = Action::Status {
+        code: 503,
+        retry_after: None,
+        body: None,
+    };
+    emulator.faults().add(Rule::on("data", down));
+    let error = fs::read(mount.path("a.bin")).expect_err("the data host is down");
+    assert_eq!(error.raw_os_error(), Some(libc::EHOSTDOWN));
+    assert_eq!(mount.status()["drives"][0]["state"], "failing");
+    emulator.faults().clear();
+    assert_eq!(
+        fs::read(mount.path("a.bin")).expect("it is back").len(),
+        1000
+    );
+    assert_eq!(mount.status()["drives"][0]["state"], "ok");
+}
