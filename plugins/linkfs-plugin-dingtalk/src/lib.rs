@@ -16,7 +16,7 @@
 //!
 //! The map, from the outside in:
 //! - `config` reads the settings and refuses contradictory ones;
-//! - `drive` is the [`Provider`](linkfs_provider::Provider): it asks `listing`, `links` and `usage` for
+//! - `drive` is the [`Provider`]: it asks `listing`, `links` and `usage` for
 //!   requests and hands them the answers;
 //! - `dentry` reads one file or folder, `known_versions` remembers which version of it was shown;
 //! - `account` puts the app's token on a call and gets a new one when it is refused, as `login` says,

@@ -2,7 +2,7 @@
 //!
 //! The map, from the outside in:
 //! - `config` reads the settings and refuses contradictory ones;
-//! - `drive` is the [`Provider`](linkfs_provider::Provider): it asks `listing`, `links`, `usage` and
+//! - `drive` is the [`Provider`]: it asks `listing`, `links`, `usage` and
 //!   `spaces` for requests and hands them the answers;
 //! - `account` puts the authorization on a call and renews it when it is refused: refresh tokens work
 //!   once, so the next one is on disk before it is used, and one process at a time renews; `browser`
