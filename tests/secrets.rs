@@ -16,6 +16,7 @@ use std::thread;
 
 use linkfs_emulator::koodrive::{Credentials, Emulator, Options};
 use linkfs_emulator::{Action, ROOT_ID, Rule, Tree};
+use linkfs_tests::{DriveKind, on_every_drive, tree_with_file};
 use linkfs_tests::{Foreground, Home, Mounted, Outcome, eventually, run};
 
 const TOKEN: &str = "CANARY-token-8d1f";
@@ -788,4 +789,89 @@ fn the_environment_of_a_mount_keeps_all_but_the_secrets() {
     assert!(!environment.contains("T_TOKEN"), "{environment}");
     assert!(!environment.contains("T_SESSION_ID"), "{environment}");
     fs::read(folder.join("good/a.bin")).expect("the secrets are known all the same");
+}
+
+on_every_drive! {
+    fn a_drive_that_repeats_our_secrets_gets_them_printed_nowhere,
+}
+
+/// What a drive is logged in to with, by its configuration.
+fn configured_secrets(keys: &serde_json::Value) -> Vec<String> {
+    let is_secret = |key: &str| key.ends_with("token") || key.ends_with("secret");
+    let keys = keys.as_object().expect("an object of keys");
+    keys.iter()
+        .filter(|(key, _)| is_secret(key))
+        .map(|(_, value)| value.as_str().expect("a secret is text").to_owned())
+        .collect()
+}
+
+fn a_drive_that_repeats_our_secrets_gets_them_printed_nowhere(kind: DriveKind) {
+    let (tree, id) = tree_with_file("a.bin", 3, 300_000);
+    let emulator = kind.start(tree);
+    let builder = Mounted::builder(&*emulator)
+        .listing_ttl("0s")
+        .deadline("3s");
+    let mount = builder.argument("-vvv").mount();
+    let mut secrets = configured_secrets(&emulator.mount_config());
+    assert!(
+        !secrets.is_empty(),
+        "the drive is logged in to with something"
+    );
+    let repeated = secrets.join(" ");
+
+    let mut shown = String::new();
+    let mut note = |result: io::Result<usize>| shown += &format!("{result:?}\n");
+    note(fs::read(mount.path("a.bin")).map(|bytes| bytes.len()));
+    let names = emulator.calls();
+    for call in [names.list, names.sign, "data"] {
+        let body = Some(repeated.clone());
+        for action in [
+            Action::Garbage { body: body.clone() },
+            Action::Status {
+                code: 500,
+                retry_after: None,
+                body: body.clone(),
+            },
+            Action::Status {
+                code: 403,
+                retry_after: None,
+                body,
+            },
+        ] {
+            emulator.faults().add(Rule::on(call, action).times(2));
+            emulator.revoke_links();
+            emulator.expire_tokens();
+            note(fs::read_dir(mount.folder()).map(Iterator::count));
+            note(fs::read(mount.path("a.bin")).map(|bytes| bytes.len()));
+            emulator.faults().clear();
+        }
+    }
+    assert!(
+        emulator.counters().snapshot().files[&id].bytes >= 300_000,
+        "it was read"
+    );
+
+    shown += &mount.home().log();
+    assert!(
+        shown.contains("range GET") && shown.contains("asking"),
+        "the log is at its most talkative"
+    );
+    shown += &mount.status().to_string();
+    for name in ATTRIBUTES {
+        let value = xattr::get(mount.path("a.bin"), format!("user.linkfs.{name}"));
+        shown += &format!(
+            "{:?}\n",
+            value.map(|value| value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        );
+    }
+    for file in ["cmdline", "environ"] {
+        let bytes = fs::read(format!("/proc/{}/{file}", mount.pid())).expect("our own process");
+        shown += &String::from_utf8_lossy(&bytes);
+    }
+    // Marks of a signed address or header, whichever drive's.
+    secrets
+        .extend(["X-Amz-", "ignature=", "OSSAccessKeyId", "x-oss-", "OSS AK"].map(str::to_owned));
+    for secret in secrets {
+        assert!(!shown.contains(&secret), "{secret} is shown: {shown}");
+    }
 }
