@@ -275,6 +275,7 @@ impl Drive {
 /// Whether a failure tells something of the drive; the others are about one item or one ability.
 fn concerns_all_items(error: &Error) -> bool {
     match error {
+        Error::Drive(error) if error.is_about_item => false,
         Error::Drive(error) => match error.kind {
             ErrorKind::LoginExpired
             | ErrorKind::RateLimited
