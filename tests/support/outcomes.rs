@@ -60,7 +60,14 @@ pub fn true_bytes(tree: &Tree, id: &str) -> Vec<u8> {
 pub fn assert_at_rest(emulator: &dyn EmulatedDrive, mount: &Mounted) {
     eventually("all is closed and fetched", || {
         let status = mount.status();
-        ["open_handles", "memory_pending_bytes"].map(|key| status[key].as_u64()) == [Some(0); 2]
+        let memory = &status["memory"];
+        [
+            &status["open_handles"],
+            &memory["pending_bytes"],
+            &memory["reads_bytes"],
+        ]
+        .map(|gauge| gauge.as_u64())
+            == [Some(0); 3]
     });
     let counts = emulator.counters().snapshot();
     assert!(counts.violations.is_empty(), "{:?}", counts.violations);

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -6,19 +7,27 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::block::{BLOCK_SIZE, Block, Pool};
-use crate::block_cache::{BlockCache, Found, Pending, Wish, block_length};
+use crate::block_cache::{BlockCache, Found, Pending, Piece, Wish};
 use crate::link_cache::{Lease, Neighbourhood};
 use crate::node::{Node, NodeId};
-use crate::open_file::ReadBytes;
+use crate::open_file::{ReadBytes, ReaderId};
 use crate::range_job::RangeJob;
+use crate::read_pattern::Advice;
 use crate::tree::Tree;
 use crate::{Drive, Error, Result};
 
-/// One job fetches at least this much when there is more to fetch: below it, the cost of a request shows.
-const SHORTEST_RUN: u64 = 1 << 20;
-/// And at most this much: measured, 8 MiB ranges come within a few per cent of one endless body, and four
-/// of them fill a 32 MiB window.
-const LONGEST_RUN: u64 = 8 << 20;
+/// What is asked for at least, whatever the file system's unit: the kernel's pages.
+const PAGE: u64 = 4 << 10;
+
+/// One read of a content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    pub(crate) reader: ReaderId,
+    pub(crate) offset: Offset,
+    pub(crate) length: ByteCount,
+    pub(crate) advice: Advice,
+    pub(crate) deadline: Instant,
+}
 
 /// One version of one file, shared by everyone who has it open. Its bytes never mix with another version's:
 /// the length is pinned when it is opened, the entity tag when the first answer comes.
@@ -106,7 +115,8 @@ impl Content {
     }
 
     /// The last to close ends what is still being fetched ahead.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, reader: ReaderId) {
+        self.cache.memory().forget_reader(reader);
         let mut readers = self.lock_readers();
         readers.openings -= 1;
         if readers.openings == 0 {
@@ -114,29 +124,32 @@ impl Content {
         }
     }
 
-    /// Bytes from `offset` on, as many of `length` as the file has; `ahead` bytes behind them are fetched too.
-    /// The flag says whether the reader had to wait.
+    /// The bytes of a read, as many as the file has. The flag says whether the reader had to wait for them.
     ///
     /// # Errors
     /// `Stale` when the content changed, `Deadline`, and why the bytes could not be had.
-    pub(crate) async fn read(
-        self: &Arc<Self>,
-        offset: Offset,
-        length: ByteCount,
-        ahead: ByteCount,
-        deadline: Instant,
-    ) -> Result<(ReadBytes, bool)> {
-        let end = (offset + length).0.min(self.size());
-        if offset.0 >= end {
+    pub(crate) async fn read(self: &Arc<Self>, read: Read) -> Result<(ReadBytes, bool)> {
+        let (start, end) = (
+            read.offset.0,
+            (read.offset + read.length).0.min(self.size()),
+        );
+        if start >= end {
             return Ok((ReadBytes::default(), false));
         }
-        let wish = self.wish(offset.0, end, ahead.0);
+        // Pieces of whole blocks come out of the cache at both ends.
+        let most_held = (end - start) + 2 * BLOCK_SIZE;
+        let admitted = tokio::time::timeout_at(read.deadline, self.cache.memory().admit(most_held));
+        let admission = admitted.await.map_err(|_elapsed| self.too_late())?;
+        let wish = self.wish(start..end, &read);
         let mut may_plan_again = true;
         loop {
             let found = self.plan(&wish)?;
-            match self.collect(found, deadline).await {
+            match self.collect(found, read.deadline).await {
                 Ok((blocks, waited)) => {
-                    return Ok((ReadBytes::of_blocks(blocks, offset.0, end), waited));
+                    if read.advice.goes_on {
+                        self.cache.pass(self.node.id, self.size(), start..end);
+                    }
+                    return Ok((ReadBytes::of_blocks(blocks, start, end, admission), waited));
                 }
                 // Another reader's job gave up, perhaps just after this reader joined it: start an own one.
                 // Once is enough, whosever job it is then: that one began when this reader was waiting already.
@@ -145,7 +158,7 @@ impl Content {
                     had_joined: true,
                 }) if may_plan_again
                     && error.is_passing()
-                    && has_time(deadline, self.work_time()) =>
+                    && has_time(read.deadline, self.work_time()) =>
                 {
                     tracing::debug!(node = self.node.id.0, %error, "planning again");
                     may_plan_again = false;
@@ -155,15 +168,23 @@ impl Content {
         }
     }
 
-    fn wish(&self, start: u64, end: u64, ahead: u64) -> Wish {
-        let ahead_end = end.saturating_add(ahead).min(self.size());
-        let run = (ahead / 4).clamp(SHORTEST_RUN, LONGEST_RUN);
+    fn wish(&self, wanted: Range<u64>, read: &Read) -> Wish {
+        let page_end = wanted.end.next_multiple_of(PAGE).min(self.size());
+        let wanted = wanted.start / PAGE * PAGE..page_end;
+        let ahead = match read.advice.ahead.0 {
+            0 => 0,
+            ahead => ahead.min(self.cache.memory().share_of(read.reader)),
+        };
+        let ahead_end = match ahead {
+            0 => wanted.end,
+            ahead => (wanted.end.saturating_add(ahead)).next_multiple_of(BLOCK_SIZE),
+        };
         Wish {
             node: self.node.id,
             size: self.size(),
-            wanted: start / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE),
-            ahead_end: ahead_end.div_ceil(BLOCK_SIZE),
-            run_length: run / BLOCK_SIZE,
+            ahead_end: ahead_end.min(self.size()),
+            run_length: self.drive.run_length(ahead),
+            wanted,
         }
     }
 
@@ -185,24 +206,25 @@ impl Content {
         &self,
         found: Vec<Found>,
         deadline: Instant,
-    ) -> Result<(Vec<Arc<Block>>, bool), Missing> {
+    ) -> Result<(Vec<(u64, Arc<Block>)>, bool), Missing> {
         let mut waited = false;
         let mut blocks = Vec::with_capacity(found.len());
-        for block in found {
-            let (pending, had_joined) = match block {
-                Found::Ready(block) => {
-                    blocks.push(block);
+        for Found { start, piece } in found {
+            let (pending, had_joined) = match piece {
+                Piece::Ready(block) => {
+                    blocks.push((start, block));
                     continue;
                 }
-                Found::Joined(pending) => (pending, true),
-                Found::Claimed(pending) => (pending, false),
+                Piece::Joined(pending) => (pending, true),
+                Piece::Claimed(pending) => (pending, false),
             };
             waited = true;
             let settled = tokio::time::timeout_at(deadline, pending.wait()).await;
             let settled = settled
                 .map_err(|_elapsed| self.too_late())
                 .and_then(Clone::clone);
-            blocks.push(settled.map_err(|error| Missing { error, had_joined })?);
+            let block = settled.map_err(|error| Missing { error, had_joined })?;
+            blocks.push((start, block));
         }
         Ok((blocks, waited))
     }
@@ -264,12 +286,10 @@ impl Content {
         error
     }
 
-    /// Ends the fetching of one block. Bytes of a content that has changed go to those who asked before
+    /// Ends the fetching of one piece. Bytes of a content that has changed go to those who asked before
     /// and are not kept.
-    pub(crate) fn settle(&self, index: u64, pending: &Pending, result: Result<Arc<Block>>) {
-        let length = block_length(self.size(), index);
-        self.cache
-            .settle(self.node.id, index, pending, length, result);
+    pub(crate) fn settle(&self, start: u64, pending: &Pending, result: Result<Arc<Block>>) {
+        self.cache.settle(self.node.id, start, pending, result);
         if self.check_unchanged().is_err() {
             self.cache.forget(self.node.id);
         }

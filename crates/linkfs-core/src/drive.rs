@@ -7,6 +7,7 @@ use linkfs_provider::{About, ErrorKind, ItemId, Page, PageToken, Provider, Provi
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::connection_rate::ConnectionRate;
 use crate::fetch::Fetcher;
 use crate::link_cache::LinkCache;
 use crate::{Error, Result, retry};
@@ -41,6 +42,7 @@ pub struct Drive {
     /// How often an item's bytes turned out to be others than its listing said.
     replacements: Mutex<HashMap<ItemId, u32>>,
     usage: Mutex<KnownUsage>,
+    connection_rate: Mutex<ConnectionRate>,
 }
 
 /// How the drive has answered lately.
@@ -83,6 +85,7 @@ impl Drive {
             health: Mutex::default(),
             replacements: Mutex::default(),
             usage: Mutex::default(),
+            connection_rate: Mutex::default(),
             work_time,
             provider,
         }))
@@ -240,6 +243,16 @@ impl Drive {
         self.lock_health().data_failure = None;
     }
 
+    /// A connection to the data host gave `bytes` in `elapsed`.
+    pub(crate) fn note_transfer(&self, bytes: u64, elapsed: Duration) {
+        self.lock_rate().observe(bytes, elapsed);
+    }
+
+    /// How much one request should ask for when `ahead` bytes are to be fetched ahead.
+    pub(crate) fn run_length(&self, ahead: u64) -> u64 {
+        self.lock_rate().run_length(ahead)
+    }
+
     /// How full the drive is as far as it is known: never waits. When the answer is older than
     /// `max_age`, a new one is asked for in the background.
     pub(crate) fn usage(self: &Arc<Self>, max_age: Duration) -> Option<Usage> {
@@ -265,6 +278,10 @@ impl Drive {
 
     fn lock_usage(&self) -> MutexGuard<'_, KnownUsage> {
         self.usage.lock().expect("no panic while locked")
+    }
+
+    fn lock_rate(&self) -> MutexGuard<'_, ConnectionRate> {
+        self.connection_rate.lock().expect("no panic while locked")
     }
 
     fn lock_health(&self) -> MutexGuard<'_, Health> {

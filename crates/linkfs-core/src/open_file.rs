@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use bytes::Bytes;
 use linkfs_provider::{ByteCount, Offset};
 use tokio::time::Instant;
 
-use crate::block::{BLOCK_SIZE, Block};
-use crate::content::Content;
+use crate::block::Block;
+use crate::content::{Content, Read};
 use crate::listing::Listing;
+use crate::memory::Admission;
 use crate::node::Node;
 use crate::read_pattern::ReadPattern;
 use crate::{Error, Result};
@@ -23,9 +25,21 @@ const KERNEL_ASKS_AGAIN_WITHIN: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HandleId(pub u64);
 
+/// Who reads, among all who have something open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ReaderId(pub(crate) u64);
+
+impl ReaderId {
+    fn new() -> ReaderId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        ReaderId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// A file opened once: which content, and how this reader goes about it.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
+    id: ReaderId,
     content: Arc<Content>,
     pattern: Mutex<ReadPattern>,
     failures: Mutex<Vec<Failure>>,
@@ -42,6 +56,7 @@ struct Failure {
 impl OpenFile {
     pub(crate) fn new(content: Arc<Content>) -> OpenFile {
         OpenFile {
+            id: ReaderId::new(),
             content,
             pattern: Mutex::default(),
             failures: Mutex::default(),
@@ -61,13 +76,25 @@ impl OpenFile {
         if let Some(error) = self.take_failure(offset.0) {
             return Err(error);
         }
-        let ahead = self.lock_pattern().observe(offset, length);
-        let read = self.content.read(offset, length, ahead, deadline).await;
+        let advice = self.lock_pattern().observe(offset, length);
+        let read = Read {
+            reader: self.id,
+            offset,
+            length,
+            advice,
+            deadline,
+        };
+        let read = self.content.read(read).await;
         let (bytes, waited) = read.inspect_err(|error| self.note_failure(offset, length, error))?;
         if waited {
             self.lock_pattern().had_to_wait();
         }
         Ok(bytes)
+    }
+
+    /// Nobody reads it here any more.
+    pub(crate) fn close(&self) {
+        self.content.close(self.id);
     }
 
     fn note_failure(&self, offset: Offset, length: ByteCount, error: &Error) {
@@ -153,10 +180,11 @@ impl Handles {
     }
 }
 
-/// The bytes of a read, still in the blocks they came in.
+/// The bytes of a read, still in the blocks they came in. While it lives, its memory counts for this read.
 #[derive(Debug, Default)]
 pub struct ReadBytes {
     pieces: Vec<(Source, Range<usize>)>,
+    _admission: Option<Admission>,
 }
 
 #[derive(Debug)]
@@ -175,17 +203,22 @@ impl Source {
 }
 
 impl ReadBytes {
-    /// The part from `start` to `end` of a file, out of the consecutive blocks that cover it.
-    pub(crate) fn of_blocks(blocks: Vec<Arc<Block>>, start: u64, end: u64) -> ReadBytes {
-        let first = start / BLOCK_SIZE * BLOCK_SIZE;
-        let pieces = blocks.into_iter().enumerate().map(|(number, block)| {
-            let from = first + number as u64 * BLOCK_SIZE;
-            let span =
-                (start.max(from) - from) as usize..(end.min(from + BLOCK_SIZE) - from) as usize;
+    /// The part from `start` to `end` of a file, out of the consecutive pieces that cover it, each with the
+    /// offset at which it begins.
+    pub(crate) fn of_blocks(
+        blocks: Vec<(u64, Arc<Block>)>,
+        start: u64,
+        end: u64,
+        admission: Admission,
+    ) -> ReadBytes {
+        let pieces = blocks.into_iter().map(|(from, block)| {
+            let to = from + block.bytes().len() as u64;
+            let span = (start.max(from) - from) as usize..(end.min(to) - from) as usize;
             (Source::Block(block), span)
         });
         ReadBytes {
             pieces: pieces.collect(),
+            _admission: Some(admission),
         }
     }
 
@@ -194,6 +227,7 @@ impl ReadBytes {
         let end = ((offset + length).0 as usize).min(text.len());
         ReadBytes {
             pieces: vec![(Source::Text(text.clone()), start..end)],
+            _admission: None,
         }
     }
 
@@ -214,35 +248,40 @@ impl ReadBytes {
 mod tests {
     use super::*;
     use crate::block::Pool;
+    use crate::memory::Memory;
 
-    fn check(start: u64, end: u64, pieces: &[(u8, usize)]) {
-        let pool = Arc::new(Pool::default());
-        let (first, last) = (start / BLOCK_SIZE, end.div_ceil(BLOCK_SIZE));
-        let blocks = (first..last).map(|index| {
-            let mut block = pool.take(BLOCK_SIZE as usize);
-            block.fill(&vec![index as u8; BLOCK_SIZE as usize], BLOCK_SIZE as usize);
-            Arc::new(block)
+    async fn check(start: u64, end: u64, blocks: &[(u64, usize)], pieces: &[(u8, usize)]) {
+        let pool = Pool::new(ByteCount(0));
+        let memory = Memory::new(ByteCount(1 << 20));
+        let blocks = blocks.iter().enumerate().map(|(number, (from, length))| {
+            let mut block = pool.take(*length);
+            block.fill(&vec![number as u8; *length], *length);
+            (*from, Arc::new(block))
         });
-        let bytes = ReadBytes::of_blocks(blocks.collect(), start, end);
+        let admission = memory.admit(end - start).await;
+        let bytes = ReadBytes::of_blocks(blocks.collect(), start, end, admission);
         let seen: Vec<(u8, usize)> = bytes
             .pieces()
             .map(|piece| (piece[0], piece.len()))
             .collect();
         assert_eq!(seen, pieces);
         assert_eq!(bytes.length(), ByteCount(end - start));
+        assert!(memory.admitted() > ByteCount(0));
+        drop(bytes);
+        assert_eq!(memory.admitted(), ByteCount(0));
     }
 
-    #[test]
-    fn pieces_cover_the_read_exactly() {
-        let block = BLOCK_SIZE as usize;
-        check(0, 10, &[(0, 10)]);
-        check(5, BLOCK_SIZE, &[(0, block - 5)]);
-        check(BLOCK_SIZE - 1, BLOCK_SIZE + 1, &[(0, 1), (1, 1)]);
-        check(2 * BLOCK_SIZE, 4 * BLOCK_SIZE, &[(2, block), (3, block)]);
+    #[tokio::test]
+    async fn pieces_cover_the_read_exactly() {
+        check(0, 10, &[(0, 100)], &[(0, 10)]).await;
+        check(5, 100, &[(0, 100)], &[(0, 95)]).await;
+        check(99, 101, &[(0, 100), (100, 100)], &[(0, 1), (1, 1)]).await;
         check(
-            BLOCK_SIZE + 7,
-            3 * BLOCK_SIZE + 9,
-            &[(1, block - 7), (2, block), (3, 9)],
-        );
+            7,
+            209,
+            &[(7, 93), (100, 100), (200, 50)],
+            &[(0, 93), (1, 100), (2, 9)],
+        )
+        .await;
     }
 }

@@ -6,22 +6,22 @@ use linkfs_provider::{ErrorKind, ProviderError};
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
-use crate::block::{BLOCK_SIZE, Block};
-use crate::block_cache::{Pending, Run, block_length};
+use crate::block::Block;
+use crate::block_cache::{Run, Slot};
 use crate::content::Content;
 use crate::fetch::{FetchError, Range};
 use crate::link_cache::Lease;
 use crate::{Error, Result, retry};
 
-/// Fetches consecutive blocks of one file, over as many links, urls and connections as it takes, and hands
-/// on each block as soon as it is full.
+/// Fetches consecutive pieces of one file, over as many links, urls and connections as it takes, and hands
+/// on each piece as soon as it is full.
 pub(crate) struct RangeJob {
     content: Arc<Content>,
-    /// Index of the block being filled.
+    /// Where the piece being filled begins.
     next: u64,
-    /// The blocks to settle, from `next` on.
-    open: VecDeque<Pending>,
-    /// What has come of the block at `next`. It is kept over a broken connection: reading goes on at the
+    /// The pieces to settle, from `next` on.
+    open: VecDeque<Slot>,
+    /// What has come of the piece at `next`. It is kept over a broken connection: reading goes on at the
     /// exact byte.
     filling: Option<Block>,
     trouble: Trouble,
@@ -50,8 +50,8 @@ impl RangeJob {
     pub(crate) fn new(content: Arc<Content>, run: Run) -> RangeJob {
         RangeJob {
             content,
-            next: run.first,
-            open: run.blocks.into(),
+            next: run.start,
+            open: run.slots.into(),
             filling: None,
             trouble: Trouble::none(),
         }
@@ -107,7 +107,8 @@ impl RangeJob {
             .check_tag(body.tag.as_deref())
             .map_err(FetchError::Changed)?;
         let patience = self.content.work_time();
-        let mut block_since = (self.next, Instant::now());
+        let (started, length) = (Instant::now(), range.end - range.start);
+        let mut block_since = (self.next, started);
         while let Some(chunk) = body.chunk().await? {
             self.trouble = Trouble::none();
             self.take(&chunk);
@@ -119,33 +120,29 @@ impl RangeJob {
                 return Err(FetchError::Silence("the data host only drips".into()));
             }
         }
+        let drive = self.content.drive();
+        drive.note_transfer(length, started.elapsed());
         Ok(())
     }
 
     fn take(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() && !self.open.is_empty() {
-            let length = block_length(self.content.size(), self.next);
+        while let Some(slot) = self.open.front().filter(|_| !bytes.is_empty()) {
+            let length = slot.length as usize;
             let pool = self.content.pool();
-            let filling = self
-                .filling
-                .get_or_insert_with(|| pool.take(length as usize));
-            let taken = filling.fill(bytes, length as usize);
+            let filling = self.filling.get_or_insert_with(|| pool.take(length));
+            let taken = filling.fill(bytes, length);
             bytes = &bytes[taken..];
-            if filling.bytes().len() as u64 == length {
-                let block = self
-                    .filling
-                    .take()
-                    .map(Arc::new)
-                    .expect("the block was just filled");
-                self.settle_next(Ok(block));
+            if filling.bytes().len() == length {
+                let block = self.filling.take().map(Arc::new);
+                self.settle_next(Ok(block.expect("the piece was just filled")));
             }
         }
     }
 
     fn settle_next(&mut self, result: Result<Arc<Block>>) {
-        if let Some(pending) = self.open.pop_front() {
-            self.content.settle(self.next, &pending, result);
-            self.next += 1;
+        if let Some(slot) = self.open.pop_front() {
+            self.content.settle(self.next, &slot.pending, result);
+            self.next += slot.length;
         }
     }
 
@@ -161,14 +158,14 @@ impl RangeJob {
             .filling
             .as_ref()
             .map_or(0, |block| block.bytes().len() as u64);
-        self.next * BLOCK_SIZE + filled
+        self.next + filled
     }
 
     fn range(&self) -> Range {
-        let end = (self.next + self.open.len() as u64) * BLOCK_SIZE;
+        let open: u64 = self.open.iter().map(|slot| slot.length).sum();
         Range {
             start: self.position(),
-            end: end.min(self.content.size()),
+            end: self.next + open,
             total: self.content.size(),
         }
     }

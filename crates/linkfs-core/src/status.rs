@@ -14,16 +14,31 @@ pub struct Status {
     pub pid: u32,
     /// The drives.
     pub drives: Vec<DriveStatus>,
-    /// Bytes that may be cached in memory.
-    pub memory_budget_bytes: u64,
-    /// Bytes of blocks held.
-    pub memory_ready_bytes: u64,
-    /// Bytes of blocks being fetched.
-    pub memory_pending_bytes: u64,
+    /// What memory is taken for.
+    pub memory: MemoryStatus,
     /// Open files and folders.
     pub open_handles: usize,
     /// Files and folders known.
     pub nodes: usize,
+}
+
+/// Gauges of the memory under the budget, in bytes.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryStatus {
+    /// The budget.
+    pub budget_bytes: u64,
+    /// Blocks that are cached.
+    pub cached_bytes: u64,
+    /// Blocks asked for that have not come yet.
+    pub pending_bytes: u64,
+    /// What reads under way may hold until they are answered.
+    pub reads_bytes: u64,
+    /// Buffers of all blocks there are: cached, being filled, being read.
+    pub block_bytes: u64,
+    /// Buffers kept for their next use.
+    pub free_bytes: u64,
+    /// The most that blocks and free buffers took at any time.
+    pub peak_bytes: u64,
 }
 
 /// The state of one drive.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::attribute::{self, Attribute};
 use crate::block_cache::BlockCache;
 use crate::content::Content;
+use crate::memory::Memory;
 use crate::node::{Attributes, Entry, Kind, Node, NodeId, What};
 use crate::open_file::{Handle, HandleId, Handles, OpenFile, ReadBytes};
 use crate::status::{self, Status};
@@ -91,7 +92,7 @@ impl Volume {
         };
         Arc::new(Volume {
             tree: Arc::new(tree),
-            cache: Arc::new(BlockCache::new(options.memory)),
+            cache: Arc::new(BlockCache::new(Memory::new(options.memory))),
             contents: Mutex::default(),
             handles: Handles::default(),
             failures: Mutex::new(LruCache::new(MOST_FAILURES)),
@@ -272,7 +273,7 @@ impl Volume {
     /// Closes a file or folder.
     pub fn close(&self, handle: HandleId) {
         if let Some(Handle::File(open)) = self.handles.remove(handle) {
-            open.content().close();
+            open.close();
         }
     }
 
@@ -364,14 +365,11 @@ impl Volume {
 
     /// The state of the mount.
     pub fn status(&self) -> Status {
-        let (ready, pending) = self.cache.used();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             drives: self.drives.iter().map(status::of_drive).collect(),
-            memory_budget_bytes: self.cache.budget().0,
-            memory_ready_bytes: ready.0,
-            memory_pending_bytes: pending.0,
+            memory: self.cache.status(),
             open_handles: self.handles.len(),
             nodes: self.tree.node_count(),
         }

@@ -27,9 +27,15 @@ struct Status {
     version: String,
     pid: u32,
     drives: Vec<Drive>,
-    memory_budget_bytes: u64,
-    memory_ready_bytes: u64,
+    memory: Memory,
     open_handles: usize,
+}
+
+#[derive(Deserialize)]
+struct Memory {
+    budget_bytes: u64,
+    block_bytes: u64,
+    free_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -140,12 +146,12 @@ fn drive_states(status: Option<&serde_json::Value>) -> String {
 fn for_people(folder: &Path, status: &Status) -> String {
     let mut text = String::new();
     let (used, budget) = (
-        ByteCount(status.memory_ready_bytes),
-        ByteCount(status.memory_budget_bytes),
+        ByteCount(status.memory.block_bytes + status.memory.free_bytes),
+        ByteCount(status.memory.budget_bytes),
     );
     let _ = writeln!(
         text,
-        "{}: linkfs {}, pid {}, {} open, cache {} of {}",
+        "{}: linkfs {}, pid {}, {} open, memory {} of {}",
         folder.display(),
         status.version,
         status.pid,
@@ -196,8 +202,8 @@ mod tests {
     #[test]
     fn a_failing_drive_is_shown_with_what_to_do() {
         let status = serde_json::json!({
-            "version": "0.1.0", "pid": 7, "memory_budget_bytes": 2097152, "memory_ready_bytes": 1024,
-            "memory_pending_bytes": 0, "open_handles": 3, "nodes": 12,
+            "version": "0.1.0", "pid": 7, "open_handles": 3, "nodes": 12,
+            "memory": {"budget_bytes": 2097152, "block_bytes": 1000, "free_bytes": 24, "peak_bytes": 2048},
             "drives": [
                 {"name": "work", "state": "ok", "reason": null, "advice": null,
                  "limited_for_seconds": null, "calls": 5, "failed_calls": 0, "links": 2},
@@ -207,7 +213,7 @@ mod tests {
         });
         let parsed = Status::deserialize(&status).unwrap();
         let expected = "\
-/mnt/x: linkfs 0.1.0, pid 7, 3 open, cache 1.0 KiB of 2.0 MiB
+/mnt/x: linkfs 0.1.0, pid 7, 3 open, memory 1.0 KiB of 2.0 MiB
   work: ok, 5 calls, 0 failed
   team: limited, 9 calls, 1 failed
     the drive asked for a pause of 30 s more

@@ -1,0 +1,167 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use linkfs_provider::ByteCount;
+use lru::LruCache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::open_file::ReaderId;
+
+/// The unit in which reads are admitted; a semaphore counts no further than 2^29 on small machines.
+const PERMIT: u64 = 1 << 10;
+/// A reader that asked for nothing for this long gives its share of the read-ahead to the others.
+const IDLE_AFTER: Duration = Duration::from_secs(5);
+/// Whatever the budget: one request of the kernel, which is 1 MiB at most, and the blocks at its edges.
+const LEAST_FOR_READS: u64 = 2 << 20;
+
+/// The memory that file content may take, and who may take how much of it. Half is for the bytes that reads
+/// wait for and hand over, a quarter for bytes fetched ahead, an eighth for blocks on their way to the disk
+/// and a sixteenth for buffers between two uses; what is left at any moment caches what was read.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    limit: u64,
+    reads: Arc<Semaphore>,
+    /// How many permits `reads` has in all.
+    most_reads: u32,
+    /// Readers that go on, by when they last had something fetched.
+    readers: Mutex<LruCache<ReaderId, Instant>>,
+    /// Bytes of listings and nodes.
+    names: AtomicU64,
+}
+
+/// The right of one read to hold bytes. It ends when it is dropped, after the reply.
+#[derive(Debug)]
+pub(crate) struct Admission(
+    #[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit,
+);
+
+impl Memory {
+    pub(crate) fn new(limit: ByteCount) -> Arc<Memory> {
+        let most_reads = permits((limit.0 / 2).max(LEAST_FOR_READS));
+        Arc::new(Memory {
+            limit: limit.0,
+            reads: Arc::new(Semaphore::new(most_reads as usize)),
+            most_reads,
+            readers: Mutex::new(LruCache::unbounded()),
+            names: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn limit(&self) -> ByteCount {
+        ByteCount(self.limit)
+    }
+
+    /// What blocks may take: what names leave, and a half at least, so that reading goes on whatever the
+    /// size of the tree.
+    pub(crate) fn for_blocks(&self) -> u64 {
+        let names = self.names.load(Ordering::Relaxed);
+        self.limit.saturating_sub(names).max(self.limit / 2)
+    }
+
+    /// What blocks fetched ahead may take together.
+    pub(crate) fn for_ahead(&self) -> u64 {
+        self.limit / 4
+    }
+
+    /// What names may take before the folders used longest ago are forgotten.
+    pub(crate) fn for_names(&self) -> u64 {
+        self.limit / 2
+    }
+
+    /// What buffers may take between two uses.
+    pub(crate) fn for_free_buffers(&self) -> u64 {
+        self.limit / 16
+    }
+
+    pub(crate) fn names(&self) -> &AtomicU64 {
+        &self.names
+    }
+
+    /// Lets a read of `bytes` begin when those before it leave room for it; in turn.
+    pub(crate) async fn admit(&self, bytes: u64) -> Admission {
+        let wanted = permits(bytes).clamp(1, self.most_reads);
+        let permit = self.reads.clone().acquire_many_owned(wanted).await;
+        Admission(permit.expect("the semaphore is never closed"))
+    }
+
+    /// Bytes that reads under way may hold.
+    pub(crate) fn admitted(&self) -> ByteCount {
+        let left = self.reads.available_permits() as u64;
+        ByteCount((u64::from(self.most_reads) - left) * PERMIT)
+    }
+
+    /// How far ahead `reader` may be fetched for: its share among the readers that go on.
+    pub(crate) fn share_of(&self, reader: ReaderId) -> u64 {
+        let mut readers = self.lock_readers();
+        readers.put(reader, Instant::now());
+        while readers
+            .peek_lru()
+            .is_some_and(|(_, last)| last.elapsed() > IDLE_AFTER)
+        {
+            readers.pop_lru();
+        }
+        self.for_ahead() / readers.len() as u64
+    }
+
+    /// `reader` is gone.
+    pub(crate) fn forget_reader(&self, reader: ReaderId) {
+        self.lock_readers().pop(&reader);
+    }
+
+    fn lock_readers(&self) -> MutexGuard<'_, LruCache<ReaderId, Instant>> {
+        self.readers
+            .lock()
+            .expect("no panic while the readers are locked")
+    }
+}
+
+fn permits(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT)).unwrap_or(u32::MAX >> 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn reads_beyond_half_the_budget_wait_for_those_before_them() {
+        let memory = Memory::new(ByteCount(8 * MIB));
+        let first = poll(memory.admit(3 * MIB));
+        assert!(first.is_ready());
+        assert_eq!(memory.admitted(), ByteCount(3 * MIB));
+        assert!(poll(memory.admit(2 * MIB)).is_pending());
+        drop(first);
+        assert!(poll(memory.admit(2 * MIB)).is_ready());
+    }
+
+    #[test]
+    fn one_read_larger_than_the_budget_is_let_in_alone() {
+        let memory = Memory::new(ByteCount(8 * MIB));
+        assert!(poll(memory.admit(100 * MIB)).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readers_that_go_on_share_and_the_idle_give_way() {
+        let memory = Memory::new(ByteCount(64 * MIB));
+        assert_eq!(memory.share_of(ReaderId(1)), 16 * MIB);
+        tokio::time::advance(IDLE_AFTER).await;
+        assert_eq!(memory.share_of(ReaderId(2)), 8 * MIB);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(memory.share_of(ReaderId(2)), 16 * MIB);
+        assert_eq!(memory.share_of(ReaderId(1)), 8 * MIB);
+        memory.forget_reader(ReaderId(2));
+        assert_eq!(memory.share_of(ReaderId(1)), 16 * MIB);
+    }
+}
