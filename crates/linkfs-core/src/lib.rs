@@ -12,6 +12,7 @@ mod block;
 mod block_cache;
 mod content;
 mod control_folder;
+pub mod disk_cache;
 mod drive;
 mod error;
 mod fetch;
