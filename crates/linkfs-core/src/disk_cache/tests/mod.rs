@@ -2,8 +2,11 @@
 //! two processes: the locks belong to the opening of a file, not to the process.
 
 mod damage;
+mod eviction;
+mod full_disk;
 mod keeping;
 mod killed;
+mod sharing;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
