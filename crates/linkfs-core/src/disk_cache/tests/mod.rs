@@ -6,7 +6,9 @@ mod eviction;
 mod full_disk;
 mod keeping;
 mod killed;
+mod model;
 mod sharing;
+mod trust;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
