@@ -13,6 +13,7 @@ mod block_cache;
 mod connection_rate;
 mod content;
 mod control_folder;
+pub mod disk_cache;
 mod drive;
 mod error;
 mod fetch;

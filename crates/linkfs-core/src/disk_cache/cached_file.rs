@@ -1,0 +1,313 @@
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
+
+use linkfs_provider::ByteCount;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
+
+use super::block_set::BlockSet;
+use super::folder::{OpenPair, is_at};
+use super::identity::Identity;
+use super::map_file::MapFile;
+use super::shared::Shared;
+use super::state::{State, Verified};
+
+/// What a look for a block gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundOnDisk {
+    /// The buffer holds it.
+    Found,
+    /// It is not there.
+    Missing,
+    /// It was there and damaged. It is dropped and counted; fetch it again.
+    Bad,
+}
+
+/// The cached blocks of one version of one file, open. Any number of threads and processes may use it at once;
+/// those that write the same block write the same bytes.
+#[derive(Debug)]
+pub struct CachedFile {
+    pub(super) shared: Arc<Shared>,
+    pub(super) identity: Identity,
+    pub(super) map: MapFile,
+    pub(super) data: File,
+    /// The blocks known to be there. Others may write more; what looks missing is looked up in the map.
+    present: Mutex<BlockSet>,
+}
+
+impl CachedFile {
+    pub(super) fn open(shared: Arc<Shared>, identity: &Identity) -> io::Result<CachedFile> {
+        let pair = open_or_make(&shared, identity)?;
+        let file = CachedFile {
+            present: Mutex::new(pair.map.present()),
+            shared,
+            identity: identity.clone(),
+            map: pair.map,
+            data: pair.data,
+        };
+        file.mark_used();
+        Ok(file)
+    }
+
+    /// Whose bytes these are.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether a block is there, as far as can be said without reading it.
+    pub fn has(&self, block: u64) -> bool {
+        if self.present().contains(block) {
+            return true;
+        }
+        let is_there = self.map.record(block).is_some();
+        self.present().set(block, is_there);
+        is_there
+    }
+
+    /// Reads a block. The buffer holds all of it if it is found, and nothing otherwise.
+    pub fn read(&self, block: u64, buffer: &mut Vec<u8>) -> FoundOnDisk {
+        let mut seen = None;
+        loop {
+            buffer.clear();
+            let record = self.map.record(block);
+            self.present().set(block, record.is_some());
+            let Some(record) = record else {
+                return FoundOnDisk::Missing;
+            };
+            let result = self.check(block, record, buffer);
+            match result {
+                Ok(()) => return FoundOnDisk::Found,
+                // Another process may have filled the block anew after its old record was read.
+                Err(_) if seen != Some(record) => seen = Some(record),
+                Err(why) => {
+                    buffer.clear();
+                    self.quarantine(block, &why);
+                    return FoundOnDisk::Bad;
+                }
+            }
+        }
+    }
+
+    fn check(&self, block: u64, record: u64, buffer: &mut Vec<u8>) -> Result<(), String> {
+        let length = self.identity.length(block);
+        read_exact(&self.data, buffer, length, self.identity.range(block).start)
+            .map_err(|error| format!("it cannot be read: {error}"))?;
+        match self.map.seed.checksum(block, buffer) == record {
+            true => Ok(()),
+            false => Err("its bytes do not match their checksum".into()),
+        }
+    }
+
+    fn quarantine(&self, block: u64, why: &str) {
+        self.present().set(block, false);
+        self.shared
+            .tally
+            .count_quarantined(&self.identity, block, why);
+        if let Err(error) = self.map.drop_record(block) {
+            self.shared.write_failed("dropping a block", &error);
+        }
+    }
+
+    /// Keeps a block, all of it. Says whether it is there now: it is not when writing pauses, when there is no
+    /// room, or when the disk refuses it.
+    pub fn write(&self, block: u64, bytes: &[u8]) -> bool {
+        if bytes.is_empty() || bytes.len() != self.identity.length(block) {
+            debug_assert!(false, "{} bytes are no block {block}", bytes.len());
+            return false;
+        }
+        let checksum = self.map.seed.checksum(block, bytes);
+        let is_kept = self.map.record(block) == Some(checksum)
+            || (!self.is_forgotten()
+                && self.shared.make_room(bytes.len() as u64)
+                && self.put(block, bytes, checksum));
+        if is_kept {
+            self.present().set(block, true);
+        }
+        is_kept
+    }
+
+    fn put(&self, block: u64, bytes: &[u8], checksum: u64) -> bool {
+        let result = self.try_put(block, bytes, checksum);
+        match &result {
+            Ok(()) => self.shared.count_written(bytes.len() as u64),
+            Err(error) => self.shared.write_failed("writing a block", error),
+        }
+        result.is_ok()
+    }
+
+    /// The data before its record: whoever dies in between leaves a missing block.
+    fn try_put(&self, block: u64, bytes: &[u8], checksum: u64) -> io::Result<()> {
+        if self.map.record(block).is_some() {
+            self.map.drop_record(block)?;
+        }
+        self.data
+            .write_all_at(bytes, self.identity.range(block).start)?;
+        self.map.set_record(block, checksum)
+    }
+
+    /// How many blocks are there, as far as known here.
+    pub fn blocks_present(&self) -> u64 {
+        self.present().count()
+    }
+
+    /// How many bytes are there, as far as known here.
+    pub fn bytes_present(&self) -> ByteCount {
+        let present = self.present();
+        let (count, last) = (present.count(), self.identity.blocks().saturating_sub(1));
+        let all = match present.contains(last) {
+            true => (count - 1) * self.identity.range(0).end + self.identity.length(last) as u64,
+            false => count * self.identity.range(0).end,
+        };
+        ByteCount(all)
+    }
+
+    /// Whether all blocks are there. Others' are found one by one, so it costs little to ask often.
+    pub fn is_complete(&self) -> bool {
+        loop {
+            let Some(block) = self.present().first_missing() else {
+                return true;
+            };
+            if !self.has(block) {
+                return false;
+            }
+        }
+    }
+
+    /// Deletes the file: its bytes turned out to be others than the drive's. Everyone who has it open finds all
+    /// its blocks missing, and writes nothing more to it.
+    ///
+    /// # Errors
+    /// When the disk does not allow it.
+    pub fn forget(&self) -> io::Result<()> {
+        *self.present() = BlockSet::empty(self.identity.blocks());
+        let lock = self.shared.folder.lock();
+        self.map.set_state(&State {
+            is_forgotten: true,
+            ..State::default()
+        })?;
+        self.map.drop_all_records()?;
+        // Even where the files cannot be deleted, nobody reads them.
+        let _lock = lock?;
+        let stem = self.identity.stem();
+        if is_at(self.map.file(), &self.shared.folder.map_path(&stem))? {
+            let taken =
+                512 * (self.data.metadata()?.blocks() + self.map.file().metadata()?.blocks());
+            self.shared.folder.remove_pair(&stem)?;
+            self.shared.count_removed(taken);
+        }
+        Ok(())
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.state().is_some_and(|state| state.is_forgotten)
+    }
+
+    /// Keeps the file from being evicted until it is unpinned, open or not.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn pin(&self) -> io::Result<()> {
+        self.change_state(|state| state.is_pinned = true)
+    }
+
+    /// The opposite of [`CachedFile::pin`].
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn unpin(&self) -> io::Result<()> {
+        self.change_state(|state| state.is_pinned = false)
+    }
+
+    /// Whether somebody pinned it.
+    pub fn is_pinned(&self) -> bool {
+        self.state().is_some_and(|state| state.is_pinned)
+    }
+
+    /// Whether the hash of the whole file was found to be the drive's. `No` when that cannot be read.
+    pub fn verified(&self) -> Verified {
+        self.state().map_or(Verified::No, |state| state.verified)
+    }
+
+    /// Writes down whether the hash of the whole file is the drive's.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn set_verified(&self, verified: Verified) -> io::Result<()> {
+        self.change_state(|state| state.verified = verified)
+    }
+
+    /// `None` when it is damaged.
+    pub(super) fn state(&self) -> Option<State> {
+        self.map.state().ok().flatten()
+    }
+
+    /// Under the folder's lock, because others change it too. A damaged state is refused: nobody knows what it
+    /// said.
+    pub(super) fn change_state(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        let _lock = self.shared.folder.lock()?;
+        let mut state = self.map.state()?.ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the cached file's map is damaged",
+            )
+        })?;
+        change(&mut state);
+        self.map.set_state(&state)
+    }
+
+    /// The map's time of change is the file's last use. A disk that refuses it evicts a little wrongly.
+    fn mark_used(&self) {
+        let _refused = self.map.file().set_modified(SystemTime::now());
+    }
+
+    fn present(&self) -> MutexGuard<'_, BlockSet> {
+        self.present
+            .lock()
+            .expect("no panic while the block set is locked")
+    }
+}
+
+impl Drop for CachedFile {
+    fn drop(&mut self) {
+        self.mark_used();
+    }
+}
+
+fn open_or_make(shared: &Shared, identity: &Identity) -> io::Result<OpenPair> {
+    if let Some(pair) = shared.folder.open_pair(identity)? {
+        return Ok(pair);
+    }
+    if !shared.make_room(1) {
+        let message = "nothing is cached on disk at the moment";
+        return Err(io::Error::new(io::ErrorKind::StorageFull, message));
+    }
+    let pair = shared
+        .folder
+        .make_pair(identity)
+        .inspect_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => {}
+            _ => shared.write_failed("making a file", error),
+        })?;
+    if pair.is_new {
+        shared.count_made();
+    }
+    Ok(pair)
+}
+
+/// Fills an empty buffer with `length` bytes, without clearing the memory first.
+fn read_exact(file: &File, buffer: &mut Vec<u8>, length: usize, offset: u64) -> io::Result<()> {
+    buffer.reserve_exact(length);
+    while buffer.len() < length {
+        let position = offset + buffer.len() as u64;
+        match pread(file, spare_capacity(buffer), position) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    buffer.truncate(length);
+    Ok(())
+}

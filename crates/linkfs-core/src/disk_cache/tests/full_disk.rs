@@ -1,0 +1,136 @@
+use std::process::Command;
+
+use super::super::Verification;
+use super::*;
+
+/// A small file system of its own, mounted over a folder.
+struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    /// `None`, said loudly, when it cannot be mounted: that takes root.
+    fn mount(bytes: u64) -> Option<SmallDisk> {
+        let folder = TempDir::new().expect("a folder");
+        let options = format!("size={bytes},mode=0700");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "linkfs-test"])
+            .arg(folder.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(SmallDisk { folder }),
+            other => {
+                eprintln!("SKIPPED: a full disk needs root to mount one: {other:?}");
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn remount(&self, how: &str) {
+        let options = format!("remount,{how}");
+        let mut mount = Command::new("mount");
+        let status = mount.args(["-o", &options]).arg(self.path()).status();
+        assert!(status.expect("mount runs").success(), "remounted {how}");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+fn found(file: &CachedFile) -> usize {
+    let all = look_at_all(file).into_iter();
+    all.filter(|found| *found == FoundOnDisk::Found).count()
+}
+
+#[test]
+fn a_full_disk_pauses_writing_and_loses_nothing() {
+    let Some(disk) = SmallDisk::mount(4 << 20) else {
+        return;
+    };
+    let cache = open(disk.path(), NO_LIMIT);
+    let old = identity("old", BLOCK_SIZE);
+    fill(&cache.file(&old).expect("a file"));
+    let large = identity("large", 40 * BLOCK_SIZE);
+    let file = cache.file(&large).expect("a file");
+    let kept = (0..40).take_while(|block| file.write(*block, &truth(&large, *block)));
+    let kept = kept.count();
+    assert!((10..16).contains(&kept), "{kept} blocks of 16");
+    let stats = cache.stats();
+    let reason = stats.paused.expect("paused");
+    assert!(reason.contains("No space left on device"), "{reason}");
+    assert_eq!(stats.evicted_files, 1, "what nobody had open made room");
+    assert!(!file.write(39, &truth(&large, 39)), "paused");
+    assert!(cache.file(&old).is_err(), "nothing is made while it pauses");
+    assert_eq!(found(&file), kept);
+
+    let other = open(disk.path(), NO_LIMIT).file(&large).expect("a file");
+    assert!(
+        other.write(39, &truth(&large, 39)),
+        "the room that was made can be used"
+    );
+    assert_eq!(found(&other), kept + 1);
+}
+
+#[test]
+fn a_disk_without_any_room_leaves_files_without_a_cache() {
+    let Some(disk) = SmallDisk::mount(1 << 20) else {
+        return;
+    };
+    let cache = open(disk.path(), NO_LIMIT);
+    let ballast = File::create(disk.path().join("ballast")).expect("made");
+    let chunk = [7; 4096];
+    let mut at = 0;
+    while ballast.write_at(&chunk, at).is_ok_and(|length| length > 0) {
+        at += 4096;
+    }
+    assert!(cache.file(&identity("a", BLOCK_SIZE)).is_err());
+    assert!(
+        cache
+            .stats()
+            .paused
+            .expect("paused")
+            .contains("No space left")
+    );
+    drop(ballast);
+    fs::remove_file(disk.path().join("ballast")).expect("deleted");
+    let cache = open(disk.path(), NO_LIMIT);
+    fill(&cache.file(&identity("a", BLOCK_SIZE)).expect("a file"));
+    assert_eq!(cache.stats().files, 1);
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_gives_what_it_has() {
+    let Some(disk) = SmallDisk::mount(4 << 20) else {
+        return;
+    };
+    let cache = open(disk.path(), NO_LIMIT);
+    let identity = identity("a", 3 * BLOCK_SIZE);
+    let file = cache.file(&identity).expect("a file");
+    assert!(file.write(0, &truth(&identity, 0)) && file.write(1, &truth(&identity, 1)));
+    let path = cache.shared.folder.data_path(&identity.stem());
+    flip(&path, BLOCK_SIZE, 1);
+    drop(file);
+    disk.remount("ro");
+    assert!(cache.file(&identity).is_err());
+    assert!(DiskCache::open(disk.path(), ByteCount(NO_LIMIT)).is_err());
+    disk.remount("rw");
+    let file = cache.file(&identity).expect("a file");
+    assert!(
+        file.write(2, &truth(&identity, 2)),
+        "nothing was paused by reading"
+    );
+    assert_eq!(look(&file, 1), FoundOnDisk::Bad);
+    assert!(
+        file.verify_all(|_| std::ops::ControlFlow::Continue(()))
+            .expect("read")
+            == Verification::Incomplete { missing: 1 }
+    );
+}
