@@ -10,7 +10,9 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use linkfs_emulator::{Action, Content, EmulatedDrive, NewNode, ROOT_ID, Rule, Tree};
-use linkfs_tests::{DriveKind, Mounted, eventually, mib, on_every_drive, shell, tree_with_file};
+use linkfs_tests::{
+    DriveKind, Home, Mounted, eventually, mib, on_every_drive, shell, tree_with_file,
+};
 
 // Those that wait for a listing to age are not for DingTalk, which wishes for five minutes.
 on_every_drive! {
@@ -61,10 +63,10 @@ fn digits(wire_id: &str) -> String {
 }
 
 /// The mount, with what has changed on the drive in sight before long. DingTalk's listings live for five
-/// minutes whatever the mount says, so there it is mounted anew.
+/// minutes whatever the mount says, so there it is mounted anew, by one who knows nothing of the last mount.
 fn with_changes(kind: DriveKind, mount: Mounted) -> Mounted {
     match kind {
-        DriveKind::DingTalk => mount.mount_again(),
+        DriveKind::DingTalk => mount.mount_again_after(Home::clear_saved_listings),
         DriveKind::KooDrive | DriveKind::Pds => mount,
     }
 }

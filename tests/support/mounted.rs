@@ -222,10 +222,20 @@ impl Mounted {
     /// # Panics
     /// When mounting fails.
     #[track_caller]
-    pub fn mount_again(mut self) -> Mounted {
+    pub fn mount_again(self) -> Mounted {
+        self.mount_again_after(|_home| ())
+    }
+
+    /// The same, with `change` done to the home in between, when the mount's process has ended.
+    ///
+    /// # Panics
+    /// When mounting fails.
+    #[track_caller]
+    pub fn mount_again_after(mut self, change: impl FnOnce(&Home)) -> Mounted {
         let home = std::mem::take(&mut self.home);
         let folder = self.folder.clone();
         drop(self);
+        change(&home);
         mount_in(home, folder, &[])
     }
 }

@@ -76,7 +76,33 @@ impl Home {
             .env("LINKFS_CONFIG", self.path().join("config.toml"))
             .env("XDG_STATE_HOME", self.path().join("state"))
             .env("XDG_RUNTIME_DIR", self.path().join("run"))
+            .env("XDG_CACHE_HOME", self.path().join("cache"))
             .env_remove("XDG_CONFIG_HOME");
+    }
+
+    /// The files in which mounts of this home have saved listings.
+    ///
+    /// # Panics
+    /// When they cannot be looked for.
+    pub fn saved_listings(&self) -> Vec<PathBuf> {
+        let Ok(drives) = fs::read_dir(self.path().join("cache/linkfs/listings")) else {
+            return Vec::new();
+        };
+        let files = drives.flat_map(|drive| {
+            let drive = drive.expect("an entry").path();
+            fs::read_dir(drive).expect("the listings of a drive")
+        });
+        files.map(|file| file.expect("an entry").path()).collect()
+    }
+
+    /// What earlier mounts have saved is not there.
+    ///
+    /// # Panics
+    /// When it cannot be removed.
+    pub fn clear_saved_listings(&self) {
+        for file in self.saved_listings() {
+            fs::remove_file(file).expect("it is removed");
+        }
     }
 
     /// Runs the program to its end.

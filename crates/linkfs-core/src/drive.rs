@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::connection_rate::ConnectionRate;
 use crate::fetch::Fetcher;
 use crate::link_cache::LinkCache;
-use crate::{Error, Result, retry};
+use crate::{Error, Result, SavedListings, retry};
 
 /// The share of a request's deadline that work done for it may take: the rest is left to report, in
 /// words, why the work failed, instead of a bare time-out.
@@ -27,6 +27,8 @@ pub struct DriveOptions {
     pub allow_private_hosts: bool,
     /// The folder to show instead of the provider's root.
     pub root: Option<ItemId>,
+    /// Where its listings are kept for the next mount; `None` to keep none.
+    pub saved_listings: Option<Arc<SavedListings>>,
 }
 
 /// A provider under a configured name, with everything that is kept per account: links, limits, health.
@@ -38,6 +40,7 @@ pub struct Drive {
     calls: Semaphore,
     pub(crate) fetcher: Fetcher,
     pub(crate) links: LinkCache,
+    pub(crate) saved_listings: Option<Arc<SavedListings>>,
     health: Mutex<Health>,
     /// How often an item's bytes turned out to be others than its listing said.
     replacements: Mutex<HashMap<ItemId, u32>>,
@@ -82,6 +85,7 @@ impl Drive {
             calls: Semaphore::new(about.calls_in_flight.max(1)),
             fetcher: Fetcher::new(options.allow_private_hosts, work_time)?,
             links: LinkCache::default(),
+            saved_listings: options.saved_listings,
             health: Mutex::default(),
             replacements: Mutex::default(),
             usage: Mutex::default(),

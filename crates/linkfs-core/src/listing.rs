@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use linkfs_provider::{ErrorKind, Item, ItemId, PageToken, ProviderError};
 use tokio::sync::watch;
@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use crate::control_folder;
 use crate::names::Names;
 use crate::node::{Node, NodeId, Nodes};
-use crate::{Drive, Error, Result};
+use crate::saved_listings::{Saved, Turn};
+use crate::{Drive, Error, Result, SavedListings};
 
 /// A drive that pages on and on is broken: this many pages of 100 are ten million items.
 const MOST_PAGES: usize = 100_000;
@@ -31,6 +32,18 @@ struct State {
     nodes: Vec<Arc<Node>>,
     by_name: HashMap<Arc<str>, usize>,
     phase: Phase,
+    /// How old it was already when it was completed here: more than nothing for one that an earlier mount
+    /// has saved.
+    age: Duration,
+    older: Older,
+}
+
+/// What an earlier mount has left of the folder, too old to be answered from while the drive answers.
+#[derive(Clone, Debug)]
+enum Older {
+    /// It is still being looked for.
+    Unknown,
+    Known(Option<Arc<Listing>>),
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +60,8 @@ impl Listing {
                 nodes: Vec::new(),
                 by_name: HashMap::new(),
                 phase: Phase::Loading,
+                age: Duration::ZERO,
+                older: Older::Unknown,
             }),
             progress: watch::Sender::new(0),
             started: Instant::now(),
@@ -56,9 +71,13 @@ impl Listing {
 
     /// A listing that is complete from the start, for folders that no drive has.
     pub(crate) fn of(nodes: Vec<Arc<Node>>, ttl: Duration) -> Arc<Listing> {
+        Listing::aged(nodes, ttl, Duration::ZERO)
+    }
+
+    /// One that was completed that long ago.
+    fn aged(nodes: Vec<Arc<Node>>, ttl: Duration, age: Duration) -> Arc<Listing> {
         let listing = Listing::new(ttl);
-        listing.append(nodes);
-        listing.end(Ok(()));
+        listing.fill(nodes, age);
         listing
     }
 
@@ -105,10 +124,32 @@ impl Listing {
         self.wait_until(State::ended).await
     }
 
+    /// What an earlier mount has left of the folder: as soon as that is known. A complete listing needs
+    /// none.
+    pub(crate) async fn older(&self) -> Option<Arc<Listing>> {
+        self.wait_until(|state| match &state.older {
+            Older::Known(older) => Some(older.clone()),
+            Older::Unknown => state.ended().map(|_end| None),
+        })
+        .await
+    }
+
+    /// As [`Listing::older`], without waiting.
+    pub(crate) fn known_older(&self) -> Option<Arc<Listing>> {
+        match &self.lock().older {
+            Older::Known(older) => older.clone(),
+            Older::Unknown => None,
+        }
+    }
+
     /// How long the listing may still be answered from.
     pub(crate) fn valid_for(&self) -> Duration {
-        match self.lock().phase {
-            Phase::Complete(at) => self.ttl.saturating_sub(at.elapsed()),
+        let state = self.lock();
+        match state.phase {
+            Phase::Complete(at) => {
+                let age = at.elapsed().saturating_add(state.age);
+                self.ttl.saturating_sub(age)
+            }
             Phase::Loading => self.ttl.saturating_sub(self.started.elapsed()),
             Phase::Failed(..) => Duration::ZERO,
         }
@@ -146,12 +187,33 @@ impl Listing {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    fn end(&self, result: Result<()>) {
-        self.lock().phase = match result {
-            Ok(()) => Phase::Complete(Instant::now()),
-            Err(error) => Phase::Failed(Instant::now(), error),
-        };
+    /// Completes the listing by what was known that long ago.
+    fn fill(&self, nodes: Vec<Arc<Node>>, age: Duration) {
+        self.lock().age = age;
+        self.append(nodes);
+        self.end(Ok(()));
+    }
+
+    fn set_older(&self, older: Option<Arc<Listing>>) {
+        self.lock().older = Older::Known(older);
         self.progress.send_modify(|count| *count += 1);
+    }
+
+    fn end(&self, result: Result<()>) {
+        let mut state = self.lock();
+        match result {
+            Ok(()) => {
+                state.phase = Phase::Complete(Instant::now());
+                state.older = Older::Known(None);
+            }
+            Err(error) => state.phase = Phase::Failed(Instant::now(), error),
+        }
+        drop(state);
+        self.progress.send_modify(|count| *count += 1);
+    }
+
+    fn all(&self) -> Vec<Arc<Node>> {
+        self.lock().nodes.clone()
     }
 
     async fn wait_until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
@@ -186,7 +248,8 @@ impl State {
 }
 
 /// Starts to list a folder; the pages arrive in the listing that is returned at once. It is kept for
-/// `ttl`, or longer where the drive wishes so.
+/// `ttl`, or longer where the drive wishes so. The first look into a folder is answered by what an earlier
+/// mount has saved of it, while that is as young.
 pub(crate) fn start(
     nodes: Arc<Nodes>,
     drive: Arc<Drive>,
@@ -196,14 +259,66 @@ pub(crate) fn start(
 ) -> Arc<Listing> {
     let wished = drive.about().listing_ttl;
     let listing = Listing::new(wished.map_or(ttl, |wished| wished.max(ttl)));
+    // Taken before the task starts: what is forgotten from now on must not be saved by it.
+    let saving = Saving::begin(&drive, &folder);
     // Made before the task: one that is dropped before its first step must end the listing too.
     let unfinished = EndOnDrop(listing.clone());
     tokio::spawn(async move {
-        let mut loader = Loader::new(nodes, drive, folder, parent);
-        let result = loader.load(&unfinished.0).await;
-        unfinished.0.end(result);
+        let listing = &unfinished.0;
+        let loader = || Loader::new(nodes.clone(), drive.clone(), folder.clone(), parent);
+        let earlier = load_saved(&drive, &folder, saving.as_ref()).await;
+        let older = earlier.map(|saved| {
+            let age = saved.age(SystemTime::now());
+            (loader().name_in_order(saved.items), age)
+        });
+        let older = match older {
+            Some((nodes, age)) if age < listing.ttl => return listing.fill(nodes, age),
+            older => older.map(|(nodes, age)| Listing::aged(nodes, listing.ttl, age)),
+        };
+        listing.set_older(older);
+        let result = loader().load(listing).await;
+        // Before anybody is told of the end: who has seen all of it can count on its being saved.
+        if let Some(saving) = saving {
+            saving.end(&folder, &result, listing);
+        }
+        listing.end(result);
     });
     listing
+}
+
+/// What an earlier mount has saved of a folder, if this is the first look into it.
+async fn load_saved(drive: &Drive, folder: &ItemId, saving: Option<&Saving>) -> Option<Saved> {
+    let saving = saving.filter(|saving| saving.turn.is_first)?;
+    let saved = saving.listings.load(folder).await?;
+    drive.provider().recall(&saved.items);
+    Some(saved)
+}
+
+/// Keeps a listing for the next mount, once it is complete.
+struct Saving {
+    listings: Arc<SavedListings>,
+    turn: Turn,
+}
+
+impl Saving {
+    fn begin(drive: &Drive, folder: &ItemId) -> Option<Saving> {
+        let listings = drive.saved_listings.clone()?;
+        let turn = listings.begin(folder);
+        Some(Saving { listings, turn })
+    }
+
+    fn end(self, folder: &ItemId, result: &Result<()>, listing: &Listing) {
+        match result {
+            Ok(()) => self.listings.save(folder, &self.turn, listing.all()),
+            // The drive has answered: there is nothing to be shown, by this mount or the next.
+            Err(Error::Drive(error))
+                if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Denied) =>
+            {
+                self.listings.forget(folder);
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// Ends a listing whose task was dropped or panicked, so that nobody waits for it in vain.
@@ -281,13 +396,16 @@ impl Loader {
         let (mut items, later): (Vec<_>, _) = unnamed.into_iter().partition(can_be);
         self.unnamed = later;
         items.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-        items
-            .into_iter()
-            .map(|item| {
-                let name = self.names.give(&item.name, &item.id);
-                self.nodes.put_item(&self.drive, item, self.parent, &name)
-            })
-            .collect()
+        self.name_in_order(items)
+    }
+
+    /// What was saved stands in the order in which it was named before.
+    fn name_in_order(&mut self, items: Vec<Item>) -> Vec<Arc<Node>> {
+        let named = items.into_iter().map(|item| {
+            let name = self.names.give(&item.name, &item.id);
+            self.nodes.put_item(&self.drive, item, self.parent, &name)
+        });
+        named.collect()
     }
 
     fn broken(&self, what: &str) -> Error {
@@ -334,6 +452,7 @@ mod tests {
             deadline: Duration::from_secs(30),
             allow_private_hosts: false,
             root: None,
+            saved_listings: None,
         };
         let drive = Drive::new("test", Arc::new(provider), options).unwrap();
         let ttl = Duration::from_secs(configured);

@@ -14,7 +14,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use linkfs_provider::ItemId;
-use sha2::{Digest, Sha256};
+
+use crate::digest::hex_digest;
 
 /// NAME_MAX of Linux.
 const MAX_BYTES: usize = 255;
@@ -45,7 +46,7 @@ impl Names {
         if !self.taken.contains(name.as_str()) {
             return name.into();
         }
-        let digest = hex_digest(id);
+        let digest = hex_digest(id.as_str());
         let (stem, extension) = split_extension(&name);
         // Somebody may have given a file just the name we would make up: then more digits decide.
         (8..=digest.len())
@@ -91,7 +92,7 @@ fn shorten(name: String, id: &ItemId) -> String {
     if name.len() <= MAX_BYTES {
         return name;
     }
-    let mark = format!("~{}", &hex_digest(id)[..8]);
+    let mark = format!("~{}", &hex_digest(id.as_str())[..8]);
     let (stem, extension) = split_extension(&name);
     format!(
         "{}{mark}{extension}",
@@ -109,17 +110,6 @@ fn split_extension(name: &str) -> (&str, &str) {
 
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
-}
-
-fn hex_digest(id: &ItemId) -> String {
-    use std::fmt::Write;
-    let digest = Sha256::digest(id.as_str().as_bytes());
-    digest
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-            text
-        })
 }
 
 #[cfg(test)]

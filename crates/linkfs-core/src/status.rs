@@ -60,6 +60,18 @@ pub struct DriveStatus {
     pub failed_calls: u64,
     /// Links held.
     pub links: usize,
+    /// Why its listings cannot be saved for the next mount, in words.
+    pub unsaved_listings: Option<String>,
+}
+
+/// The state of a drive whose login is over.
+const NEEDS_LOGIN: &str = "needs login";
+
+impl DriveStatus {
+    /// Whether nothing more can be had from the drive before somebody logs in.
+    pub fn needs_login(&self) -> bool {
+        self.state == NEEDS_LOGIN
+    }
 }
 
 pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
@@ -71,7 +83,7 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
     let failure = health.failure.as_ref().or(health.data_failure.as_ref());
     let state = match (failure, pause) {
         (_, Some(_)) => "limited",
-        (Some(error), None) if error.is_lapsed_login() => "needs login",
+        (Some(error), None) if error.is_lapsed_login() => NEEDS_LOGIN,
         (Some(_), None) => "failing",
         (None, None) => "ok",
     };
@@ -84,6 +96,10 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
         calls: health.calls,
         failed_calls: health.failed_calls,
         links: drive.links.len(),
+        unsaved_listings: drive
+            .saved_listings
+            .as_ref()
+            .and_then(|saved| saved.failure()),
     }
 }
 

@@ -146,7 +146,7 @@ impl Tree {
     /// `NotAFolder`, and whatever the drive says when there is no older listing to fall back on.
     pub(crate) async fn listing(&self, folder: &Arc<Node>) -> Result<Arc<Listing>> {
         let known = self.newest_or_start(folder)?;
-        let Some(older) = known.complete else {
+        let Some(older) = known.older().await else {
             return Ok(known.newest);
         };
         let fresh = known.newest.complete();
@@ -217,15 +217,17 @@ impl Tree {
             .map(|known| known.newest.clone())
     }
 
-    /// The next look into the folder asks the drive.
+    /// The next look into the folder asks the drive, in this mount and in the next.
     pub(crate) fn forget_listing(&self, folder: NodeId) {
-        if folder != NodeId::ROOT
-            || self
-                .nodes
-                .get(folder)
-                .is_some_and(|node| node.item().is_some())
-        {
-            self.lock_folders().remove(&folder);
+        let Some(node) = self.nodes.get(folder) else {
+            return;
+        };
+        let Some((drive, item)) = node.item() else {
+            return;
+        };
+        self.lock_folders().remove(&folder);
+        if let Some(saved) = &drive.saved_listings {
+            saved.forget(&item.id);
         }
     }
 
@@ -237,10 +239,21 @@ impl Tree {
 }
 
 impl Folder {
+    /// The last complete listing before the newest: from memory, or else what an earlier mount saved.
+    async fn older(&self) -> Option<Arc<Listing>> {
+        match &self.complete {
+            Some(complete) => Some(complete.clone()),
+            None => self.newest.older().await,
+        }
+    }
+
     fn last_complete(&self) -> Option<Arc<Listing>> {
         match self.newest.phase() {
             Phase::Complete(_) => Some(self.newest.clone()),
-            Phase::Loading | Phase::Failed(..) => self.complete.clone(),
+            Phase::Loading | Phase::Failed(..) => {
+                let saved = || self.newest.known_older();
+                self.complete.clone().or_else(saved)
+            }
         }
     }
 }

@@ -347,6 +347,17 @@ impl Volume {
         let _in_time = tokio::time::timeout(patience, all).await;
     }
 
+    /// Waits until the listings made so far are saved for the next mount: to be called when this one ends.
+    pub async fn settle(&self) {
+        for saved in self
+            .drives
+            .iter()
+            .filter_map(|drive| drive.saved_listings.as_ref())
+        {
+            saved.settled().await;
+        }
+    }
+
     /// What `df` shows: from memory, refreshed in the background.
     pub fn usage(&self) -> VolumeUsage {
         let known: Vec<_> = self

@@ -46,7 +46,7 @@ impl fmt::Display for Version {
 pub type Hashes = BTreeMap<String, String>;
 
 /// A file or folder as the drive names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// The item's id on its drive.
     pub id: ItemId,
@@ -56,8 +56,10 @@ pub struct Item {
     /// Folder, or file with its size.
     pub kind: ItemKind,
     /// When the content was last changed.
+    #[serde(with = "unix_time")]
     pub modified: Option<SystemTime>,
     /// When the item was created. Decides which of two equal names stays as it is.
+    #[serde(with = "unix_time")]
     pub created: Option<SystemTime>,
     /// The version of the content; for a folder anything constant.
     pub version: Version,
@@ -83,7 +85,8 @@ impl Item {
 }
 
 /// What an item is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ItemKind {
     /// It has children and no bytes.
     Folder,
@@ -106,4 +109,86 @@ pub struct Page {
     pub items: Vec<Item>,
     /// Where the next page starts; `None` when this was the last.
     pub next: Option<PageToken>,
+}
+
+/// A time as whole seconds from 1970 on and the nanoseconds after them. serde's own form of a time
+/// refuses what lies before 1970, and drives have such files.
+mod unix_time {
+    use std::time::{Duration, SystemTime};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    const NANOS_PER_SECOND: u32 = 1_000_000_000;
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(parts).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        let Some((seconds, nanos)) = Option::<(i64, u32)>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        let time = time(seconds, nanos).ok_or_else(|| D::Error::custom("a time out of range"))?;
+        Ok(Some(time))
+    }
+
+    fn parts(time: SystemTime) -> (i64, u32) {
+        let whole = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => (whole(after.as_secs()), after.subsec_nanos()),
+            Err(error) => match (error.duration().as_secs(), error.duration().subsec_nanos()) {
+                (seconds, 0) => (-whole(seconds), 0),
+                (seconds, nanos) => (-1 - whole(seconds), NANOS_PER_SECOND - nanos),
+            },
+        }
+    }
+
+    fn time(seconds: i64, nanos: u32) -> Option<SystemTime> {
+        let whole = Duration::from_secs(seconds.unsigned_abs());
+        let start = match seconds < 0 {
+            true => SystemTime::UNIX_EPOCH.checked_sub(whole)?,
+            false => SystemTime::UNIX_EPOCH.checked_add(whole)?,
+        };
+        start.checked_add(Duration::from_nanos(nanos.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_item_is_the_same_after_it_was_written_and_read() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let times = [
+            None,
+            Some(epoch),
+            Some(epoch + Duration::new(1_767_323_100, 123_456_789)),
+            Some(epoch - Duration::new(11_644_473_600, 0)),
+            Some(epoch - Duration::new(0, 1)),
+        ];
+        for time in times {
+            for kind in [ItemKind::Folder, ItemKind::File { size: ByteCount(7) }] {
+                let item = Item {
+                    id: "1".into(),
+                    name: "a\0\u{fffd}/b".into(),
+                    kind,
+                    modified: time,
+                    created: time,
+                    version: Version("v".into()),
+                    hashes: Hashes::from([("sha1".into(), "00".into())]),
+                    mime: Some("text/plain".into()),
+                };
+                let text = serde_json::to_string(&item).unwrap();
+                assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item, "{text}");
+            }
+        }
+    }
 }

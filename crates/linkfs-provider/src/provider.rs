@@ -65,6 +65,11 @@ pub trait Provider: Send + Sync + 'static {
     /// When the whole call fails, every answer is that failure.
     async fn links(&self, files: &[ItemId]) -> Vec<Result<Link>>;
 
+    /// Takes note of items that an earlier process listed and that are shown again without a call, as
+    /// if `list` had just given them: for a provider that remembers what it has shown. Answers from
+    /// memory, never from the network.
+    fn recall(&self, _items: &[Item]) {}
+
     /// How full the drive is.
     ///
     /// # Errors

@@ -43,6 +43,8 @@ pub(crate) struct CacheConfig {
     /// The most that all file content held in memory may take.
     #[serde(deserialize_with = "units::memory")]
     pub(crate) memory: ByteCount,
+    /// Where what may be lost is kept from one mount to the next, as it is written.
+    directory: Option<String>,
 }
 
 /// `[mount]`
@@ -63,7 +65,10 @@ impl Default for CacheConfig {
     fn default() -> Self {
         // Room for the blocks of a few dozen files that are read at the same time.
         let memory = ByteCount(512 << 20);
-        CacheConfig { memory }
+        CacheConfig {
+            memory,
+            directory: None,
+        }
     }
 }
 
@@ -120,6 +125,16 @@ impl Config {
         let known: Vec<_> = self.drives.keys().map(String::as_str).collect();
         let (path, known) = (self.path.display(), known.join(", "));
         bail!("{path} has no drive \"{name}\" (it has: {known})");
+    }
+
+    /// The folder of what may be lost: the one that is named, or the usual one.
+    pub(crate) fn cache_directory(&self) -> Result<PathBuf> {
+        let Some(named) = &self.cache.directory else {
+            return places::cache();
+        };
+        // Beside the configuration file, wherever the command is run.
+        let beside = self.path.parent().unwrap_or(&self.path);
+        Ok(beside.join(places::expand_home(named)?))
     }
 
     /// Fails when no drive is configured, and says how one gets there.
@@ -218,6 +233,7 @@ mod tests {
         let text = r#"
             [cache]
             memory = "64MiB"
+            directory = "cache"
             [mount]
             deadline = "5s"
             listing_ttl = "2m"
@@ -233,6 +249,7 @@ mod tests {
         "#;
         let config = parse_text(text, false).unwrap();
         assert_eq!(config.cache.memory, ByteCount(64 << 20));
+        assert_eq!(config.cache_directory().unwrap(), Path::new("/cache"));
         assert_eq!(config.mount.deadline, Duration::from_secs(5));
         assert_eq!(config.mount.listing_ttl, Duration::from_secs(120));
         assert!(config.mount.allow_other);
@@ -253,7 +270,7 @@ mod tests {
         );
         check(
             "\n[cache]\n memroy = 1",
-            "/c.toml:3:2: unknown key `memroy`, expected `memory`",
+            "/c.toml:3:2: unknown key `memroy`, expected `memory` or `directory`",
         );
         check(
             "[cache]\nmemory = \"lots\"",

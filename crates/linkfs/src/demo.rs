@@ -146,6 +146,7 @@ async fn open_drive(emulator: &dyn EmulatedDrive, state: &Path) -> Result<Arc<Dr
         provider: setup::open_provider(setup::find_plugin(name)?, settings, deadline).await?,
         deadline,
         allow_private_hosts: true,
+        saving: None,
     };
     opened.drive(None)
 }

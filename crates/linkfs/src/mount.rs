@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use linkfs_core::{Drive, Kind, Layout, Volume, VolumeOptions};
+use linkfs_core::{Drive, Kind, Layout, SavedListings, Volume, VolumeOptions};
 use linkfs_provider::ItemId;
 
 use crate::args::MountArgs;
@@ -27,6 +27,9 @@ pub(crate) fn run(setup: &Setup, args: &MountArgs) -> Result<()> {
     let point = MountPoint::prepare(args.folder()).with_context(|| hint(&config, args, &what))?;
     let workers = Workers::start()?;
     workers.run(async {
+        if let Ok(cache) = config.cache_directory() {
+            tokio::task::spawn_blocking(move || SavedListings::prune(&cache));
+        }
         let volume = open_volume(setup, &config, args, what.as_ref()).await?;
         let allow_other = args.allow_other || config.mount.allow_other;
         serve::serve(volume, &point, allow_other, |_| Ok(())).await
@@ -63,7 +66,10 @@ async fn open_all(setup: &Setup, config: &Config, deadline: Duration) -> Result<
         .keys()
         .map(|name| setup.open(config, name, deadline));
     let opened = futures_util::future::try_join_all(opening).await?;
-    opened.iter().map(|drive| drive.drive(None)).collect()
+    let drives = opened.into_iter();
+    drives
+        .map(|drive| drive.saving_listings(config)?.drive(None))
+        .collect()
 }
 
 async fn open_place(
@@ -73,6 +79,7 @@ async fn open_place(
     deadline: Duration,
 ) -> Result<Arc<Drive>> {
     let opened = setup.open(config, &place.drive, deadline).await?;
+    let opened = opened.saving_listings(config)?;
     let root = match place.is_top() {
         true => None,
         false => Some(folder_id(config, &opened, place).await?),
@@ -89,6 +96,7 @@ async fn folder_id(config: &Config, opened: &Opened, place: &DrivePath) -> Resul
         .await
         .map_err(explain)?;
     ensure!(found.kind == Kind::Folder, "{place} is not a folder");
+    volume.settle().await;
     let id = volume
         .attribute(found.id, "user.linkfs.id")
         .map_err(explain)?;

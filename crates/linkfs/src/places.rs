@@ -22,6 +22,11 @@ pub(crate) fn drive_state(drive: &str) -> Result<PathBuf> {
     Ok(state()?.join("drives").join(drive))
 }
 
+/// Where what may be lost is kept from one mount to the next, when no other folder is named.
+pub(crate) fn cache() -> Result<PathBuf> {
+    Ok(base("XDG_CACHE_HOME", ".cache")?.join("linkfs"))
+}
+
 /// Where a mount notes which process serves it. Without a session's runtime folder (root, cron) the
 /// state folder does: what a reboot leaves there is noticed to be stale.
 pub(crate) fn run() -> Result<PathBuf> {

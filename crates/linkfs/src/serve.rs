@@ -52,7 +52,7 @@ impl MountPoint {
 
 /// The tree of `drives`, which have listed their tops: a token that is refused is found now, while
 /// somebody is there to read it. Of several drives one is enough; the others are mounted as they are,
-/// and come back when they answer.
+/// and come back when they answer. So is one whose top an earlier mount has saved.
 pub(crate) async fn open_volume(
     drives: Vec<Arc<Drive>>,
     options: VolumeOptions,
@@ -61,15 +61,45 @@ pub(crate) async fn open_volume(
     let volume = Volume::new(drives, options);
     let top = browser::read_start(&volume, NodeId::ROOT).await;
     let top = top.map_err(|error| anyhow!(browser::explain(&volume, &error)))?;
-    if layout == Layout::DriveFolders {
-        await_one(&volume, &top).await?;
-    }
+    let told = match layout {
+        Layout::DriveFolders => await_one(&volume, &top).await?,
+        Layout::OneDrive => BTreeSet::new(),
+    };
     volume.learn_usage(USAGE_PATIENCE).await;
+    tell_failures(&volume, layout, &told)?;
     Ok(volume)
 }
 
-/// Waits until every drive has answered, or [`LATECOMER_PATIENCE`] after the first that did well.
-async fn await_one(volume: &Arc<Volume>, drives: &[Entry]) -> Result<()> {
+/// Tells of the drives that do not answer although their tops could be listed, from what an earlier mount
+/// has saved. A login that is over keeps the only drive from being mounted, as without anything saved.
+fn tell_failures(volume: &Volume, layout: Layout, told: &BTreeSet<String>) -> Result<()> {
+    for drive in volume.status().drives {
+        let needs_login = drive.needs_login();
+        let Some(reason) = drive.reason.filter(|_| !told.contains(&drive.name)) else {
+            continue;
+        };
+        let advice = drive.advice.filter(|advice| !advice.is_empty());
+        let reason = match advice {
+            Some(advice) => format!("{reason}; {advice}"),
+            None => reason,
+        };
+        if layout == Layout::OneDrive && needs_login {
+            bail!(reason);
+        }
+        tell_failure(&drive.name, &reason);
+    }
+    Ok(())
+}
+
+fn tell_failure(drive: &str, reason: &str) {
+    background::warn(&format!(
+        "drive \"{drive}\": {reason} (mounted; it comes back when it answers)"
+    ));
+}
+
+/// Waits until every drive has answered, or [`LATECOMER_PATIENCE`] after the first that did well. Tells of
+/// the others, and gives their names.
+async fn await_one(volume: &Arc<Volume>, drives: &[Entry]) -> Result<BTreeSet<String>> {
     let mut asking: FuturesUnordered<_> = drives
         .iter()
         .map(async |drive| {
@@ -96,24 +126,27 @@ async fn await_one(volume: &Arc<Volume>, drives: &[Entry]) -> Result<()> {
                 latest.get_or_insert_with(|| Instant::now() + LATECOMER_PATIENCE);
             }
             Err(error) => {
-                let reason = browser::explain(volume, &error);
-                let reason = format!("drive \"{}\": {reason}", drive.name);
-                failures.push(reason);
+                failures.push((drive.name.to_string(), browser::explain(volume, &error)));
             }
         }
     }
     if latest.is_none() && !failures.is_empty() {
-        bail!(failures.join("; "));
+        let reasons = failures.iter();
+        let reasons: Vec<_> = reasons
+            .map(|(drive, reason)| format!("drive \"{drive}\": {reason}"))
+            .collect();
+        bail!(reasons.join("; "));
     }
-    for reason in failures {
-        background::warn(&format!(
-            "{reason} (mounted; it comes back when it answers)"
-        ));
+    for (drive, reason) in &failures {
+        tell_failure(drive, reason);
     }
-    for name in silent {
+    for name in &silent {
         background::warn(&format!("drive \"{name}\" does not answer yet (mounted)"));
     }
-    Ok(())
+    let failed = failures.into_iter().map(|(drive, _)| drive);
+    Ok(failed
+        .chain(silent.into_iter().map(str::to_owned))
+        .collect())
 }
 
 /// Mounts `volume` and serves it to its end. `announce` is told when it can be used; in the
@@ -131,7 +164,7 @@ pub(crate) async fn serve(
         source: mount_table::SOURCE.to_owned(),
         allow_other,
     };
-    let mounted = linkfs_fuse::mount(volume, folder, &options)
+    let mounted = linkfs_fuse::mount(volume.clone(), folder, &options)
         .with_context(|| format!("cannot mount on {}{}", folder.display(), device_trouble()))?;
     tracing::info!(folder = %folder.display(), "mounted");
     let _note = leave_note(folder);
@@ -145,6 +178,7 @@ pub(crate) async fn serve(
     }
     let ended = wait(Events::of(signals, mounted), folder).await;
     tracing::info!(folder = %folder.display(), "unmounted");
+    volume.settle().await;
     ended
 }
 

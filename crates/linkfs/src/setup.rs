@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use linkfs_core::{Drive, DriveOptions};
+use linkfs_core::{Drive, DriveOptions, SavedListings};
 use linkfs_provider::{ItemId, Plugin, Provider, Settings};
 use tokio::runtime::{self, Runtime};
 
@@ -78,6 +78,7 @@ impl Setup {
             })?,
             deadline,
             allow_private_hosts: drive.allow_private_hosts,
+            saving: None,
         })
     }
 }
@@ -88,17 +89,50 @@ pub(crate) struct Opened {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) deadline: Duration,
     pub(crate) allow_private_hosts: bool,
+    pub(crate) saving: Option<Saving>,
+}
+
+/// Where the listings of a drive are kept for the next mount, and how they are told from others.
+pub(crate) struct Saving {
+    cache: PathBuf,
+    identity: String,
 }
 
 impl Opened {
+    /// The same drive, keeping its listings for the next mount as far as that can be done.
+    pub(crate) fn saving_listings(mut self, config: &Config) -> Result<Opened> {
+        let drive = config.drive(&self.name)?;
+        let identity = drive.identity(&self.name, &self.provider.about().root);
+        self.saving = match (config.cache_directory(), identity) {
+            (Ok(cache), Some(identity)) => Some(Saving { cache, identity }),
+            (Err(error), _) => {
+                tracing::warn!("listings are not kept for the next mount: {error:#}");
+                None
+            }
+            (Ok(_), None) => {
+                let why = "a setting that may name its content comes from elsewhere";
+                tracing::info!(drive = self.name, "its listings are not kept: {why}");
+                None
+            }
+        };
+        Ok(self)
+    }
+
     /// The drive as a volume uses it, showing the folder `root` instead of its top.
     pub(crate) fn drive(&self, root: Option<ItemId>) -> Result<Arc<Drive>> {
         let options = DriveOptions {
             deadline: self.deadline,
             allow_private_hosts: self.allow_private_hosts,
             root,
+            saved_listings: self.saving.as_ref().map(Saving::listings),
         };
         Ok(Drive::new(&self.name, self.provider.clone(), options)?)
+    }
+}
+
+impl Saving {
+    fn listings(&self) -> Arc<SavedListings> {
+        SavedListings::new(&self.cache, &self.identity)
     }
 }
 

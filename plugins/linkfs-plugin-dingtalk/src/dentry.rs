@@ -94,6 +94,12 @@ fn content_version(fields: &Fields, kind: ItemKind) -> Version {
     Version(format!("{count}-{size}-{time}"))
 }
 
+/// The count of contents in what [`content_version`] made, where the drive had told one.
+pub(crate) fn count_in(version: &Version) -> Option<u64> {
+    let (count, _size_and_time) = version.0.split_once('-')?;
+    count.parse().ok()
+}
+
 fn is(fields: &Fields, name: &str, word: &str) -> bool {
     value::text_of(fields, name).is_some_and(|text| text.eq_ignore_ascii_case(word))
 }
@@ -138,6 +144,14 @@ mod tests {
         assert_eq!(ms, Some(1_767_323_100_000));
         assert_eq!(item.created, item.modified);
         assert_eq!(item.version.0, "2-13-1767323100000");
+        assert_eq!(count_in(&item.version), Some(2));
+    }
+
+    #[test]
+    fn a_version_without_a_count_tells_none() {
+        for changes in [json!({"version": null}), json!({"type": "folder"})] {
+            assert_eq!(count_in(&item(changes).version), None);
+        }
     }
 
     #[test]

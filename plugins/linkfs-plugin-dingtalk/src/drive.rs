@@ -139,6 +139,13 @@ impl Provider for DingTalk {
         links
     }
 
+    fn recall(&self, items: &[Item]) {
+        for item in items.iter().filter(|item| !item.is_folder()) {
+            self.versions
+                .note(&item.id, dentry::count_in(&item.version));
+        }
+    }
+
     async fn usage(&self) -> Result<Usage> {
         let usage = async {
             let answer = self.account.call(&usage::call(&self.space)?).await?;

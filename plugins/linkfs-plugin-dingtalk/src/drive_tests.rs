@@ -113,6 +113,25 @@ async fn a_link_is_asked_for_in_the_version_that_was_shown() {
 }
 
 #[tokio::test]
+async fn a_link_is_asked_for_in_the_version_that_an_earlier_process_has_shown() {
+    let server = Server::start(|call| match call.path.as_str() {
+        LIST => answer(json!({"dentries": [hello()]})),
+        _ => download_info(),
+    })
+    .await;
+    let earlier = server.drive(token_mode()).await;
+    let page = earlier.list(&root(), None).await.unwrap();
+    let drive = server.drive(token_mode()).await;
+    drive.recall(&page.items);
+    drive.links(&["5521".into()]).await.remove(0).unwrap();
+    assert_eq!(
+        server.calls(LINK)[0].body,
+        json!({"option": {"preferIntranet": false, "version": 2}})
+    );
+    assert_eq!(server.calls(LIST).len(), 1);
+}
+
+#[tokio::test]
 async fn a_version_that_is_gone_is_asked_for_as_it_is_now() {
     let server = Server::start(|call| match call.path.as_str() {
         LIST => answer(json!({"dentries": [hello()]})),

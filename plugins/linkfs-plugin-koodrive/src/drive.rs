@@ -28,7 +28,7 @@ pub(crate) struct KooDrive {
     space_used_unit: u64,
     account: Arc<Account>,
     _keep_alive: Option<KeepAlive>,
-    /// Those that were listed so far.
+    /// Those that were shown so far.
     smart_folders: Mutex<HashSet<ItemId>>,
 }
 
@@ -73,10 +73,7 @@ impl KooDrive {
         let answer = self.account.call(&call).await;
         match answer.and_then(|answer| listing::read(&answer, after)) {
             Ok(page) => {
-                let is_smart = |item: &&Item| item.version.0 == item::SMART_FOLDER;
-                let smart = page.items.iter().filter(is_smart);
-                self.lock_smart_folders()
-                    .extend(smart.map(|item| item.id.clone()));
+                self.note_smart_folders(&page.items);
                 Ok(page)
             }
             Err(error)
@@ -87,6 +84,13 @@ impl KooDrive {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn note_smart_folders(&self, items: &[Item]) {
+        let is_smart = |item: &&Item| item.version.0 == item::SMART_FOLDER;
+        let smart = items.iter().filter(is_smart);
+        self.lock_smart_folders()
+            .extend(smart.map(|item| item.id.clone()));
     }
 
     fn lock_smart_folders(&self) -> MutexGuard<'_, HashSet<ItemId>> {
@@ -187,6 +191,10 @@ impl Provider for KooDrive {
             link.map_err(|error| error.during(format_args!("link file {id}")))
         };
         files.iter().map(link).collect()
+    }
+
+    fn recall(&self, items: &[Item]) {
+        self.note_smart_folders(items);
     }
 
     async fn usage(&self) -> Result<Usage> {

@@ -38,6 +38,23 @@ async fn a_listing_asks_as_documented() {
 }
 
 #[tokio::test]
+async fn a_smart_folder_that_an_earlier_process_has_shown_is_known() {
+    let server = Server::start(|call| match call.body["parentFileId"].as_str() {
+        Some("root") => answer(json!({"code": 0, "files": [
+            {"id": "S1", "fileName": "smart", "fileType": "11"}]})),
+        _ => refusal(400, json!({"code": 13000102, "msg": "invalid parameter"})),
+    })
+    .await;
+    let earlier = server.drive(token_mode()).await;
+    let page = earlier.list(&root(), None).await.unwrap();
+    let drive = server.drive(token_mode()).await;
+    drive.list(&"S1".into(), None).await.unwrap_err();
+    drive.recall(&page.items);
+    let listed = drive.list(&"S1".into(), None).await.unwrap();
+    assert!(listed.items.is_empty());
+}
+
+#[tokio::test]
 async fn a_team_space_is_listed_through_its_group() {
     let server = Server::start(|_| empty_list()).await;
     let config = json!({"token": "fake", "group": "g-55", "team_type": 2, "user_id": "u-1"});

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use linkfs_provider::Secret;
+use linkfs_provider::{ItemId, Secret};
+use serde_json::json;
 use toml::{Spanned, Value};
 
 use super::source::Source;
@@ -52,6 +53,21 @@ impl DriveConfig {
             .collect();
         secrets.sort_by_key(|(key, _)| !key.ends_with("token"));
         secrets
+    }
+
+    /// What tells the content of this drive, named `name` and shown from `root` on, from any other's: no
+    /// secret is in it. `None` when a value that may say which content it is comes from elsewhere, and so
+    /// may be a secret or change without a trace.
+    pub(crate) fn identity(&self, name: &str, root: &ItemId) -> Option<String> {
+        let settings = self.settings.iter().filter(|(key, _)| !is_secret_name(key));
+        let settings = settings.map(|(key, setting)| match &setting.value {
+            SettingValue::Plain(value) => Some((key, without_secrets(value.expose()))),
+            _ => None,
+        });
+        let settings: BTreeMap<_, _> = settings.collect::<Option<_>>()?;
+        let identity =
+            json!({"plugin": self.plugin, "drive": name, "root": root, "settings": settings});
+        Some(identity.to_string())
     }
 
     /// Where the key stands that a plugin complains of, going by the names it quotes in backticks; the
@@ -197,14 +213,27 @@ fn holds_secret(key: &str, value: &Value) -> bool {
     }
 }
 
+fn without_secrets(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(fields) => {
+            let plain = fields.iter().filter(|(key, _)| !is_secret_name(key));
+            let plain = plain.map(|(key, value)| (key.clone(), without_secrets(value)));
+            serde_json::Value::Object(plain.collect())
+        }
+        serde_json::Value::Array(values) => values.iter().map(without_secrets).collect(),
+        plain => plain.clone(),
+    }
+}
+
 fn is_secret_name(key: &str) -> bool {
-    const ENDINGS: [&str; 6] = [
+    const ENDINGS: [&str; 7] = [
         "token",
         "password",
         "passphrase",
         "secret",
         "session_id",
         "private_key",
+        "jwt_key",
     ];
     ENDINGS.iter().any(|ending| key.ends_with(ending))
 }
@@ -318,6 +347,8 @@ mod tests {
             ("refresh_token", true),
             ("app_secret", true),
             ("session_id", true),
+            ("jwt_key", true),
+            ("app_key", false),
             ("space", false),
             ("client_id", false),
             ("token_url", false),
@@ -328,6 +359,38 @@ mod tests {
                 "{key}"
             );
         }
+    }
+
+    #[test]
+    fn the_identity_of_a_drive_is_all_that_may_name_its_content_and_no_secret() {
+        let identity = |name: &str, root: &str, text: &str| {
+            let drives = parse(&format!("[w]\nplugin = 'p'\n{text}")).unwrap();
+            drives["w"].identity(name, &root.into())
+        };
+        let text = "endpoint = 'e'\nspace = 'S'\ntoken = 's3cret'\nproxy = { url = 'u', password = 's3cret' }";
+        let first = identity("w", "0", text).unwrap();
+        for part in ["\"p\"", "\"w\"", "\"0\"", "\"e\"", "\"S\"", "\"u\""] {
+            assert!(first.contains(part), "{first}");
+        }
+        assert!(!first.contains("s3cret"), "{first}");
+        assert_eq!(
+            identity("w", "0", &text.replace("s3cret", "other")),
+            Some(first.clone())
+        );
+        assert_eq!(
+            identity("w", "0", &text.replace("'s3cret'\n", "{ env = 'T' }\n")),
+            Some(first.clone())
+        );
+        for (name, root, text) in [
+            ("v", "0", text.to_owned()),
+            ("w", "1", text.to_owned()),
+            ("w", "0", text.replace("'e'", "'f'")),
+            ("w", "0", text.replace("'S'", "'T'")),
+            ("w", "0", text.replace("'u'", "'v'")),
+        ] {
+            assert_ne!(identity(name, root, &text).unwrap(), first, "{text}");
+        }
+        assert_eq!(identity("w", "0", "space = { env = 'SPACE' }"), None);
     }
 
     #[test]
