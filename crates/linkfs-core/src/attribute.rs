@@ -16,6 +16,8 @@ pub(crate) enum Attribute<'a> {
     Mime,
     Hash(&'a str),
     Cached,
+    Verified,
+    Pin,
     Error,
 }
 
@@ -36,6 +38,8 @@ pub(crate) fn parse(name: &str) -> Result<Attribute<'_>> {
         "version" => Attribute::Version,
         "mime" => Attribute::Mime,
         "cached" => Attribute::Cached,
+        "verified" => Attribute::Verified,
+        "pin" => Attribute::Pin,
         "error" => Attribute::Error,
         other => Attribute::Hash(other.strip_prefix("hash.").ok_or(Error::NoAttribute)?),
     })
@@ -63,7 +67,11 @@ pub(crate) fn listed_value(attribute: Attribute<'_>, node: &Node) -> Result<Stri
         Attribute::Version if !item.is_folder() => Some(item.version.to_string()),
         Attribute::Mime => item.mime.clone(),
         Attribute::Hash(algorithm) => item.hashes.get(algorithm).cloned(),
-        Attribute::Version | Attribute::Cached | Attribute::Error => None,
+        Attribute::Version
+        | Attribute::Cached
+        | Attribute::Verified
+        | Attribute::Pin
+        | Attribute::Error => None,
     };
     value.ok_or(Error::NoAttribute)
 }

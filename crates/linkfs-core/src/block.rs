@@ -20,6 +20,11 @@ impl Block {
         &self.bytes
     }
 
+    /// The buffer itself, for whoever fills it at once; its memory stays as large as it is.
+    pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
     /// Takes as many of `bytes` as are missing to `length`, and says how many those were.
     pub(crate) fn fill(&mut self, bytes: &[u8], length: usize) -> usize {
         let taken = bytes.len().min(length - self.bytes.len());

@@ -1,3 +1,4 @@
+use std::fs;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -8,11 +9,13 @@ use tokio::time::Instant;
 
 use crate::block::{BLOCK_SIZE, Block, Pool};
 use crate::block_cache::{BlockCache, Found, Pending, Piece, Wish};
+use crate::disk_cache::Identity;
 use crate::link_cache::{Lease, Neighbourhood};
 use crate::node::{Node, NodeId};
 use crate::open_file::{ReadBytes, ReaderId};
 use crate::range_job::RangeJob;
 use crate::read_pattern::Advice;
+use crate::stored::{Disk, StoredFile};
 use crate::tree::Tree;
 use crate::{Drive, Error, Result};
 
@@ -38,6 +41,7 @@ pub(crate) struct Content {
     item: Item,
     tree: Arc<Tree>,
     cache: Arc<BlockCache>,
+    disk: Option<Arc<Disk>>,
     tag: OnceLock<String>,
     change: OnceLock<Error>,
     readers: Mutex<Readers>,
@@ -50,6 +54,8 @@ struct Readers {
     openings: usize,
     was_opened: bool,
     jobs: Vec<AbortHandle>,
+    /// Its blocks on disk, while somebody has it open: they cost two descriptors.
+    stored: Option<Arc<StoredFile>>,
 }
 
 impl Content {
@@ -61,6 +67,7 @@ impl Content {
         node: Arc<Node>,
         tree: Arc<Tree>,
         cache: Arc<BlockCache>,
+        disk: Option<Arc<Disk>>,
     ) -> Result<Arc<Content>> {
         let (drive, item) = node.item().ok_or(Error::IsAFolder)?;
         if item.is_folder() {
@@ -73,6 +80,7 @@ impl Content {
             item,
             tree,
             cache,
+            disk,
             tag: OnceLock::new(),
             change: OnceLock::new(),
             readers: Mutex::default(),
@@ -121,6 +129,63 @@ impl Content {
         readers.openings -= 1;
         if readers.openings == 0 {
             readers.jobs.drain(..).for_each(|job| job.abort());
+            readers.stored = None;
+        }
+    }
+
+    /// The file on disk, if all of it is there and the kernel may read it without us.
+    pub(crate) async fn passthrough_file(&self) -> Option<fs::File> {
+        self.find_stored().await?.passthrough_file().await
+    }
+
+    /// Where its blocks are kept on disk, if some are.
+    pub(crate) async fn find_stored(&self) -> Option<Arc<StoredFile>> {
+        let disk = self.disk.as_ref()?;
+        if let Some(known) = self.known_stored() {
+            return Some(known);
+        }
+        let found = disk.find(self.identity()?, self.item.hashes.clone());
+        Some(self.note_stored(found.await?))
+    }
+
+    /// Where its blocks are kept on disk, if they can be.
+    pub(crate) async fn stored(&self) -> Option<Arc<StoredFile>> {
+        let disk = self.disk.as_ref()?;
+        if let Some(known) = self.known_stored() {
+            return Some(known);
+        }
+        let opened = disk.file(self.identity()?, self.item.hashes.clone());
+        Some(self.note_stored(opened.await?))
+    }
+
+    fn known_stored(&self) -> Option<Arc<StoredFile>> {
+        self.lock_readers().stored.clone()
+    }
+
+    /// Keeps the file open as long as the content is.
+    fn note_stored(&self, opened: Arc<StoredFile>) -> Arc<StoredFile> {
+        let mut readers = self.lock_readers();
+        match readers.openings {
+            0 => opened,
+            _ => readers.stored.get_or_insert(opened).clone(),
+        }
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        Some(Identity {
+            drive: self.drive.identity()?.to_owned(),
+            item: self.item.id.clone(),
+            version: self.item.version.clone(),
+            size: self.item.size(),
+        })
+    }
+
+    /// Keeps the block around `offset` on disk, if all of it is in memory.
+    pub(crate) async fn keep(&self, stored: &Arc<StoredFile>, offset: u64) {
+        let index = offset / BLOCK_SIZE;
+        let pieces = self.cache.whole_block(self.node.id, self.size(), index);
+        if let (Some(disk), Some(pieces)) = (&self.disk, pieces) {
+            disk.write(stored, index, pieces).await;
         }
     }
 
@@ -282,6 +347,9 @@ impl Content {
             self.drive.saw_replacement(&self.item.id);
             self.tree.forget_listing(self.node.parent);
             self.cache.forget(self.node.id);
+            if let Some(stored) = self.known_stored() {
+                stored.forget();
+            }
         }
         error
     }

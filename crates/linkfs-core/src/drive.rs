@@ -27,6 +27,9 @@ pub struct DriveOptions {
     pub allow_private_hosts: bool,
     /// The folder to show instead of the provider's root.
     pub root: Option<ItemId>,
+    /// What tells its content from any other drive's, without a secret; `None` when that cannot be said,
+    /// and then nothing of it is kept on disk.
+    pub identity: Option<String>,
     /// Where its listings are kept for the next mount; `None` to keep none.
     pub saved_listings: Option<Arc<SavedListings>>,
 }
@@ -41,6 +44,7 @@ pub struct Drive {
     pub(crate) fetcher: Fetcher,
     pub(crate) links: LinkCache,
     pub(crate) saved_listings: Option<Arc<SavedListings>>,
+    identity: Option<String>,
     health: Mutex<Health>,
     /// How often an item's bytes turned out to be others than its listing said.
     replacements: Mutex<HashMap<ItemId, u32>>,
@@ -86,6 +90,7 @@ impl Drive {
             fetcher: Fetcher::new(options.allow_private_hosts, work_time)?,
             links: LinkCache::default(),
             saved_listings: options.saved_listings,
+            identity: options.identity,
             health: Mutex::default(),
             replacements: Mutex::default(),
             usage: Mutex::default(),
@@ -98,6 +103,11 @@ impl Drive {
     /// The configured name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What tells its content from any other drive's, if that can be said.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 
     pub(crate) fn root(&self) -> &ItemId {

@@ -46,6 +46,9 @@ pub enum Error {
     /// An attribute that can be read and not written.
     #[error("this attribute cannot be set or removed")]
     FixedAttribute,
+    /// The cache on disk cannot do it, or there is none.
+    #[error("{0}")]
+    NoDiskCache(String),
     /// The drive said no.
     #[error("{0}")]
     Drive(#[from] ProviderError),
@@ -90,6 +93,7 @@ impl Error {
             Error::Corrupt(_) => {
                 "the wrong bytes were not delivered; try again, and tell the drive's operator if it stays"
             }
+            Error::NoDiskCache(_) => "give it room by `size` under [cache] in the configuration",
             Error::Drive(error) => match error.kind {
                 ErrorKind::NotFound => "the item is gone from the drive; list the folder again",
                 ErrorKind::Denied => "ask for the right to it on the drive",

@@ -452,6 +452,7 @@ mod tests {
             deadline: Duration::from_secs(30),
             allow_private_hosts: false,
             root: None,
+            identity: None,
             saved_listings: None,
         };
         let drive = Drive::new("test", Arc::new(provider), options).unwrap();

@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -27,8 +26,6 @@ pub(crate) struct Memory {
     most_reads: u32,
     /// Readers that go on, by when they last had something fetched.
     readers: Mutex<LruCache<ReaderId, Instant>>,
-    /// Bytes of listings and nodes.
-    names: AtomicU64,
 }
 
 /// The right of one read to hold bytes. It ends when it is dropped, after the reply.
@@ -45,7 +42,6 @@ impl Memory {
             reads: Arc::new(Semaphore::new(most_reads as usize)),
             most_reads,
             readers: Mutex::new(LruCache::unbounded()),
-            names: AtomicU64::new(0),
         })
     }
 
@@ -53,11 +49,9 @@ impl Memory {
         ByteCount(self.limit)
     }
 
-    /// What blocks may take: what names leave, and a half at least, so that reading goes on whatever the
-    /// size of the tree.
+    /// What blocks and free buffers may take together.
     pub(crate) fn for_blocks(&self) -> u64 {
-        let names = self.names.load(Ordering::Relaxed);
-        self.limit.saturating_sub(names).max(self.limit / 2)
+        self.limit
     }
 
     /// What blocks fetched ahead may take together.
@@ -65,18 +59,14 @@ impl Memory {
         self.limit / 4
     }
 
-    /// What names may take before the folders used longest ago are forgotten.
-    pub(crate) fn for_names(&self) -> u64 {
-        self.limit / 2
+    /// What blocks may take on their way to the disk.
+    pub(crate) fn for_disk(&self) -> ByteCount {
+        ByteCount(self.limit / 8)
     }
 
     /// What buffers may take between two uses.
     pub(crate) fn for_free_buffers(&self) -> u64 {
         self.limit / 16
-    }
-
-    pub(crate) fn names(&self) -> &AtomicU64 {
-        &self.names
     }
 
     /// Lets a read of `bytes` begin when those before it leave room for it; in turn.

@@ -30,7 +30,7 @@ pub struct HandleId(pub u64);
 pub(crate) struct ReaderId(pub(crate) u64);
 
 impl ReaderId {
-    fn new() -> ReaderId {
+    pub(crate) fn new() -> ReaderId {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         ReaderId(NEXT.fetch_add(1, Ordering::Relaxed))
     }

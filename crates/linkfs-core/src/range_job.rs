@@ -6,11 +6,12 @@ use linkfs_provider::{ErrorKind, ProviderError};
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
-use crate::block::Block;
+use crate::block::{BLOCK_SIZE, Block};
 use crate::block_cache::{Run, Slot};
 use crate::content::Content;
 use crate::fetch::{FetchError, Range};
 use crate::link_cache::Lease;
+use crate::stored::StoredFile;
 use crate::{Error, Result, retry};
 
 /// Fetches consecutive pieces of one file, over as many links, urls and connections as it takes, and hands
@@ -24,6 +25,8 @@ pub(crate) struct RangeJob {
     /// What has come of the piece at `next`. It is kept over a broken connection: reading goes on at the
     /// exact byte.
     filling: Option<Block>,
+    /// Where blocks are kept on disk, if they are.
+    stored: Option<Arc<StoredFile>>,
     trouble: Trouble,
 }
 
@@ -53,18 +56,52 @@ impl RangeJob {
             next: run.start,
             open: run.slots.into(),
             filling: None,
+            stored: None,
             trouble: Trouble::none(),
         }
     }
 
     pub(crate) async fn run(mut self) {
+        self.stored = self.content.stored().await;
         while !self.open.is_empty() {
+            if self.take_stored().await {
+                continue;
+            }
             if let Err(error) = self.go_on().await {
                 tracing::debug!(node = self.content.node_id().0, offset = self.position(), %error, "range given up");
                 self.content.drive().note_data_failure(&error);
                 return self.fail(&error);
             }
         }
+    }
+
+    /// Takes what the disk has of the next pieces; says whether that was something.
+    async fn take_stored(&mut self) -> bool {
+        let Some(stored) = self.stored.clone().filter(|_| self.filling.is_none()) else {
+            return false;
+        };
+        let spans: Vec<_> = self
+            .spans()
+            .take_while(|span| stored.has(span.start))
+            .collect();
+        if spans.is_empty() {
+            return false;
+        }
+        let pieces = stored.read(spans, self.content.pool()).await;
+        let is_something = !pieces.is_empty();
+        for piece in pieces {
+            self.settle_next(Ok(piece));
+        }
+        is_something
+    }
+
+    /// The bytes of the open pieces.
+    fn spans(&self) -> impl Iterator<Item = std::ops::Range<u64>> {
+        self.open.iter().scan(self.next, |at, slot| {
+            let start = *at;
+            *at += slot.length;
+            Some(start..*at)
+        })
     }
 
     /// One link, one request, as far as it gets.
@@ -111,7 +148,9 @@ impl RangeJob {
         let mut block_since = (self.next, started);
         while let Some(chunk) = body.chunk().await? {
             self.trouble = Trouble::none();
+            let before = self.next;
             self.take(&chunk);
+            self.keep(before).await;
             if block_since.0 != self.next {
                 block_since = (self.next, Instant::now());
             } else if block_since.1.elapsed() > patience {
@@ -139,6 +178,18 @@ impl RangeJob {
         }
     }
 
+    /// Keeps on disk what was filled from `start` on. Waits a little for a disk that is slower than the network.
+    async fn keep(&self, start: u64) {
+        let Some(stored) = &self.stored else {
+            return;
+        };
+        let mut at = start;
+        while at < self.next {
+            self.content.keep(stored, at).await;
+            at = (at / BLOCK_SIZE + 1) * BLOCK_SIZE;
+        }
+    }
+
     fn settle_next(&mut self, result: Result<Arc<Block>>) {
         if let Some(slot) = self.open.pop_front() {
             self.content.settle(self.next, &slot.pending, result);
@@ -162,10 +213,17 @@ impl RangeJob {
     }
 
     fn range(&self) -> Range {
-        let open: u64 = self.open.iter().map(|slot| slot.length).sum();
+        // Up to what the disk has.
+        let missing = self.spans().enumerate().take_while(|(number, span)| {
+            *number == 0
+                || self
+                    .stored
+                    .as_ref()
+                    .is_none_or(|stored| !stored.has(span.start))
+        });
         Range {
             start: self.position(),
-            end: self.next + open,
+            end: missing.last().map_or(self.next, |(_, span)| span.end),
             total: self.content.size(),
         }
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::disk_cache::DiskCacheStats;
 use crate::{Drive, Error};
 
 /// The state of a mount, for people and scripts: what `.linkfs/status` shows. It holds no secret.
@@ -16,6 +17,10 @@ pub struct Status {
     pub drives: Vec<DriveStatus>,
     /// What memory is taken for.
     pub memory: MemoryStatus,
+    /// The cache on disk, if there is one.
+    pub disk: Option<DiskCacheStats>,
+    /// Why there is none although there should be one.
+    pub disk_failure: Option<String>,
     /// Open files and folders.
     pub open_handles: usize,
     /// Files and folders known.

@@ -1,7 +1,8 @@
 use std::collections::HashMap;
+use std::fs::File;
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,15 +14,20 @@ use tokio::time::Instant;
 use crate::attribute::{self, Attribute};
 use crate::block_cache::BlockCache;
 use crate::content::Content;
+use crate::disk_cache::Verified;
 use crate::memory::Memory;
 use crate::node::{Attributes, Entry, Kind, Node, NodeId, What};
 use crate::open_file::{Handle, HandleId, Handles, OpenFile, ReadBytes};
+use crate::pin;
 use crate::status::{self, Status};
+use crate::stored::Disk;
 use crate::tree::Tree;
 use crate::{Drive, Error, Lease, Result};
 
 /// How old the answer to `df` may be before a new one is asked for in the background.
 const USAGE_MAX_AGE: Duration = Duration::from_secs(60);
+/// How long opening a file waits for the disk cache to say what it has.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// The last failures kept for `user.linkfs.error`.
 const MOST_FAILURES: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// Entries handed over at once when a folder is read.
@@ -38,6 +44,17 @@ pub struct VolumeOptions {
     pub listing_ttl: Duration,
     /// What the top of the tree is.
     pub layout: Layout,
+    /// Where file content is kept on disk, if it is.
+    pub disk: Option<DiskOptions>,
+}
+
+/// The disk cache of a volume.
+#[derive(Clone, Debug)]
+pub struct DiskOptions {
+    /// The folder, which other mounts may use too.
+    pub directory: PathBuf,
+    /// Bytes that it may take on disk.
+    pub size: ByteCount,
 }
 
 /// What the top of the tree is.
@@ -57,6 +74,9 @@ pub struct Volume {
     drives: Vec<Arc<Drive>>,
     tree: Arc<Tree>,
     cache: Arc<BlockCache>,
+    disk: Option<Arc<Disk>>,
+    /// Why there is no disk although there should be one.
+    disk_failure: Option<String>,
     contents: Mutex<HashMap<NodeId, Arc<Content>>>,
     handles: Handles,
     failures: Mutex<LruCache<NodeId, Error>>,
@@ -64,7 +84,7 @@ pub struct Volume {
 }
 
 /// A file or folder just opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Opened {
     /// What to read and close it by.
     pub handle: HandleId,
@@ -72,6 +92,8 @@ pub struct Opened {
     pub keep_pages: bool,
     /// Whether reads must not go through the kernel's pages at all: the length is known only now.
     pub bypass_pages: bool,
+    /// A file on disk with all its bytes, checked, that the kernel may read by itself.
+    pub backing: Option<File>,
 }
 
 /// What `df` shows.
@@ -90,9 +112,13 @@ impl Volume {
             (Layout::OneDrive, [only]) => Tree::of_drive(only, options.listing_ttl),
             _ => Tree::of_drives(&drives, options.listing_ttl),
         };
+        let memory = Memory::new(options.memory);
+        let (disk, disk_failure) = open_disk(options.disk.as_ref(), &memory);
         Arc::new(Volume {
             tree: Arc::new(tree),
-            cache: Arc::new(BlockCache::new(Memory::new(options.memory))),
+            cache: Arc::new(BlockCache::new(memory)),
+            disk,
+            disk_failure,
             contents: Mutex::default(),
             handles: Handles::default(),
             failures: Mutex::new(LruCache::new(MOST_FAILURES)),
@@ -161,6 +187,7 @@ impl Volume {
                 handle: self.handles.insert(Handle::Folder(node, listing)),
                 keep_pages: false,
                 bypass_pages: false,
+                backing: None,
             })
         })
         .await
@@ -201,7 +228,7 @@ impl Volume {
     ///
     /// # Errors
     /// `IsAFolder`; `Stale` when the file was replaced, so that the name must be looked up again.
-    pub fn open(&self, node: NodeId) -> Result<Opened> {
+    pub async fn open(&self, node: NodeId) -> Result<Opened> {
         let node = self.tree.node(node)?;
         if matches!(node.what, What::Status) {
             return Ok(self.open_text(self.status_text()));
@@ -214,12 +241,14 @@ impl Volume {
         }
         let content = self.content_of(&node)?;
         let was_open_before = content.open();
+        let backing = tokio::time::timeout(DISK_PATIENCE, content.passthrough_file()).await;
         Ok(Opened {
             handle: self
                 .handles
                 .insert(Handle::File(Arc::new(OpenFile::new(content)))),
             keep_pages: was_open_before,
             bypass_pages: false,
+            backing: backing.unwrap_or_default(),
         })
     }
 
@@ -228,6 +257,7 @@ impl Volume {
             handle: self.handles.insert(Handle::Text(Bytes::from(text))),
             keep_pages: false,
             bypass_pages: true,
+            backing: None,
         }
     }
 
@@ -242,7 +272,12 @@ impl Volume {
             known.check_unchanged()?;
             return Ok(known.clone());
         }
-        let content = Content::of(node.clone(), self.tree.clone(), self.cache.clone())?;
+        let content = Content::of(
+            node.clone(),
+            self.tree.clone(),
+            self.cache.clone(),
+            self.disk.clone(),
+        )?;
         contents.insert(node.id, content.clone());
         Ok(content)
     }
@@ -281,27 +316,72 @@ impl Volume {
     ///
     /// # Errors
     /// `NoAttribute`, `ForeignAttribute`, `Stale`.
-    pub fn attribute(&self, node: NodeId, name: &str) -> Result<String> {
+    pub async fn attribute(&self, node: NodeId, name: &str) -> Result<String> {
         let attribute = attribute::parse(name)?;
         let node = self.tree.node(node)?;
         match attribute {
             Attribute::Error => self.last_failure(node.id).ok_or(Error::NoAttribute),
-            Attribute::Cached if node.kind() == Kind::File => {
-                Ok(self.cached_percentage(&node).to_string())
+            Attribute::Cached | Attribute::Verified | Attribute::Pin
+                if node.kind() == Kind::File =>
+            {
+                self.local_attribute(attribute, &node).await
             }
             listed => attribute::listed_value(listed, &node),
         }
     }
 
-    /// Why the extended attribute `name` cannot be set or removed.
-    pub fn refuse_attribute_change(&self, name: &str) -> Error {
-        attribute::refuse_change(name)
+    /// What is known here of a file's bytes.
+    async fn local_attribute(&self, attribute: Attribute<'_>, node: &Arc<Node>) -> Result<String> {
+        let content = self.content_of(node)?;
+        let stored = tokio::time::timeout(DISK_PATIENCE, content.find_stored()).await;
+        let stored = stored.unwrap_or_default();
+        Ok(match attribute {
+            Attribute::Pin => {
+                let is_pinned = stored.is_some_and(|stored| stored.is_pinned());
+                is_pinned
+                    .then(|| "yes".to_owned())
+                    .ok_or(Error::NoAttribute)?
+            }
+            Attribute::Verified => {
+                let verified = stored.map_or(Verified::Unknown, |stored| stored.verified());
+                verified.to_string()
+            }
+            _ => {
+                let on_disk = stored.map_or(0, |stored| stored.bytes_present().0);
+                let here = self.cache.bytes_of(node.id).0.max(on_disk);
+                let percentage = (here * 100).checked_div(content.size());
+                percentage.unwrap_or(100).to_string()
+            }
+        })
     }
 
-    fn cached_percentage(&self, node: &Node) -> u64 {
-        let size = node.attributes(Duration::ZERO).size.0;
-        let here = self.cache.bytes_of(node.id).0;
-        (here * 100).checked_div(size).unwrap_or(100)
+    /// Sets the extended attribute `name`: pins a file, which is fetched and kept from now on.
+    ///
+    /// # Errors
+    /// Why it cannot be set; `NoDisk` when nothing is kept on disk.
+    pub async fn set_attribute(&self, node: NodeId, name: &str) -> Result<()> {
+        match attribute::parse(name) {
+            Ok(Attribute::Pin) => {
+                let node = self.tree.node(node)?;
+                pin::pin(self.content_of(&node)?).await
+            }
+            _ => Err(attribute::refuse_change(name)),
+        }
+    }
+
+    /// Removes the extended attribute `name`: a file that is no longer pinned may be evicted.
+    ///
+    /// # Errors
+    /// Why it cannot be removed; `NoAttribute` when the file is not pinned.
+    pub async fn remove_attribute(&self, node: NodeId, name: &str) -> Result<()> {
+        match attribute::parse(name) {
+            Ok(Attribute::Pin) => {
+                let node = self.tree.node(node)?;
+                let content = self.content_of(&node)?;
+                pin::unpin(&content).await
+            }
+            _ => Err(attribute::refuse_change(name)),
+        }
     }
 
     fn last_failure(&self, node: NodeId) -> Option<String> {
@@ -381,6 +461,8 @@ impl Volume {
             pid: std::process::id(),
             drives: self.drives.iter().map(status::of_drive).collect(),
             memory: self.cache.status(),
+            disk: self.disk.as_ref().map(|disk| disk.stats()),
+            disk_failure: self.disk_failure.clone(),
             open_handles: self.handles.len(),
             nodes: self.tree.node_count(),
         }
@@ -419,6 +501,25 @@ impl Volume {
                 .lock()
                 .expect("no panic while the failures are locked");
             failures.put(node, error.clone());
+        }
+    }
+}
+
+/// A disk cache that cannot be used is done without.
+fn open_disk(
+    options: Option<&DiskOptions>,
+    memory: &Memory,
+) -> (Option<Arc<Disk>>, Option<String>) {
+    let Some(options) = options else {
+        return (None, None);
+    };
+    match Disk::open(&options.directory, options.size, memory.for_disk()) {
+        Ok(disk) => (Some(disk), None),
+        Err(error) => {
+            let folder = options.directory.display();
+            let failure = format!("nothing is cached on disk: {folder}: {error}");
+            tracing::warn!("{failure}");
+            (None, Some(failure))
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Error::NoAttribute => Errno::NO_XATTR,
         Error::ForeignAttribute => Errno::EOPNOTSUPP,
         Error::FixedAttribute => Errno::EPERM,
+        Error::NoDiskCache(_) => Errno::EOPNOTSUPP,
         Error::Drive(error) => match error.kind {
             ErrorKind::NotFound => Errno::ENOENT,
             ErrorKind::Denied | ErrorKind::LoginExpired => Errno::EACCES,
@@ -49,6 +50,7 @@ mod tests {
     fn every_error_has_the_documented_number() {
         check(Error::NotFound, libc::ENOENT);
         check(Error::Stale(String::new()), libc::ESTALE);
+        check(Error::NoDiskCache(String::new()), libc::EOPNOTSUPP);
         check(Error::ReadOnly, libc::EROFS);
         check(Error::BadHandle, libc::EBADF);
         check(Error::NotAFolder, libc::ENOTDIR);

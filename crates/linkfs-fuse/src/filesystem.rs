@@ -18,11 +18,14 @@ use tokio::runtime::Handle;
 use crate::answer::answer;
 use crate::attributes::{Owner, file_attributes, file_type};
 use crate::errno::errno;
+use crate::passthrough::Passthrough;
 
 /// Requests that the kernel may have under way in the background, its read-ahead above all; its own
 /// default of 12 starves parallel readers.
 const MAX_BACKGROUND: u16 = 64;
 const CONGESTION_THRESHOLD: u16 = 48;
+/// Files may be passed through from a file system that does not pass through itself.
+const STACK_DEPTH: u32 = 1;
 /// What `df` shows for a drive without a limit.
 const UNLIMITED: ByteCount = ByteCount(1 << 50);
 /// The unit of `df`'s figures.
@@ -36,6 +39,7 @@ pub(crate) struct Adapter {
     volume: Arc<Volume>,
     runtime: Handle,
     owner: Owner,
+    passthrough: Arc<Passthrough>,
 }
 
 impl Adapter {
@@ -44,6 +48,7 @@ impl Adapter {
             volume,
             runtime,
             owner: Owner::of_this_process(),
+            passthrough: Arc::new(Passthrough::new()),
         }
     }
 }
@@ -60,6 +65,11 @@ impl Filesystem for Adapter {
             if config.add_capabilities(capability).is_err() {
                 tracing::info!(?capability, "the kernel lacks a capability");
             }
+        }
+        if config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+            && config.set_max_stack_depth(STACK_DEPTH).is_ok()
+        {
+            self.passthrough.allow();
         }
         // Each of these answers with the nearest value that it would take, and that is fine too.
         let _previous = config.set_max_background(MAX_BACKGROUND);
@@ -113,7 +123,15 @@ impl Filesystem for Adapter {
         if flags.acc_mode() != OpenAccMode::O_RDONLY {
             return reply.error(Errno::EROFS);
         }
-        reply_open(self.volume.open(NodeId(ino.0)), reply);
+        let (volume, passthrough) = (self.volume.clone(), self.passthrough.clone());
+        let opened = async move { volume.open(NodeId(ino.0)).await };
+        answer(&self.runtime, opened, move |result| match result {
+            Ok(opened) => {
+                let (handle, flags) = (FileHandle(opened.handle.0), open_flags(&opened));
+                passthrough.open(ino, handle, opened.backing, flags, reply);
+            }
+            Err(error) => reply.error(errno(&error)),
+        });
     }
 
     fn read(
@@ -161,13 +179,14 @@ impl Filesystem for Adapter {
     fn release(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        self.passthrough.close(ino);
         self.volume.close(HandleId(fh.0));
         reply.ok();
     }
@@ -175,8 +194,9 @@ impl Filesystem for Adapter {
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let volume = self.volume.clone();
         let opened = async move { volume.open_folder(NodeId(ino.0)).await };
-        answer(&self.runtime, opened, move |result| {
-            reply_open(result, reply)
+        answer(&self.runtime, opened, move |result| match result {
+            Ok(opened) => reply.opened(FileHandle(opened.handle.0), open_flags(&opened)),
+            Err(error) => reply.error(errno(&error)),
         });
     }
 
@@ -262,16 +282,17 @@ impl Filesystem for Adapter {
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        let value = match name.to_str() {
-            Some(name) => self.volume.attribute(NodeId(ino.0), name),
-            None => Err(Error::NoAttribute),
+        let (volume, name) = (self.volume.clone(), name.to_str().map(str::to_owned));
+        let value = async move {
+            let name = name.ok_or(Error::NoAttribute)?;
+            volume.attribute(NodeId(ino.0), &name).await
         };
-        match value {
+        answer(&self.runtime, value, move |value| match value {
             Ok(value) if size == 0 => reply.size(value.len() as u32),
             Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
             Ok(value) => reply.data(value.as_bytes()),
             Err(error) => reply.error(errno(&error)),
-        }
+        });
     }
 
     /// Ours are never listed: a tool that copies attributes must not copy a share.
@@ -286,18 +307,24 @@ impl Filesystem for Adapter {
     fn setxattr(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         name: &OsStr,
         _value: &[u8],
         _flags: i32,
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.attribute_refusal(name));
+        let (volume, name) = (self.volume.clone(), name.to_string_lossy().into_owned());
+        let set = async move { volume.set_attribute(NodeId(ino.0), &name).await };
+        answer(&self.runtime, set, move |result| reply_done(result, reply));
     }
 
-    fn removexattr(&self, _req: &Request, _ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.attribute_refusal(name));
+    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (volume, name) = (self.volume.clone(), name.to_string_lossy().into_owned());
+        let removed = async move { volume.remove_attribute(NodeId(ino.0), &name).await };
+        answer(&self.runtime, removed, move |result| {
+            reply_done(result, reply)
+        });
     }
 
     fn setattr(
@@ -476,11 +503,6 @@ impl Adapter {
             Err(error) => reply(NodeId::ROOT, Err(error)),
         });
     }
-
-    fn attribute_refusal(&self, name: &OsStr) -> Errno {
-        let name = name.to_string_lossy();
-        errno(&self.volume.refuse_attribute_change(&name))
-    }
 }
 
 /// The entries that every folder has, before its own.
@@ -520,16 +542,18 @@ fn numbered(
     lines.zip(offset + 1..).map(|(line, next)| (next, line))
 }
 
-fn reply_open(result: Result<Opened>, reply: ReplyOpen) {
+fn reply_done(result: Result<()>, reply: ReplyEmpty) {
     match result {
-        Ok(opened) => {
-            let mut flags = FopenFlags::empty();
-            flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_pages);
-            flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.bypass_pages);
-            reply.opened(FileHandle(opened.handle.0), flags);
-        }
+        Ok(()) => reply.ok(),
         Err(error) => reply.error(errno(&error)),
     }
+}
+
+fn open_flags(opened: &Opened) -> FopenFlags {
+    let mut flags = FopenFlags::empty();
+    flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_pages);
+    flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.bypass_pages);
+    flags
 }
 
 /// One piece goes out of its block as it is; several are put together in a buffer that each thread keeps,

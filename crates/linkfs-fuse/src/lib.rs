@@ -9,6 +9,7 @@ mod attributes;
 mod errno;
 mod filesystem;
 mod mount;
+mod passthrough;
 mod read_ahead;
 
 pub use mount::{FILE_SYSTEM_TYPE, MountOptions, Mounted, mount};

@@ -49,6 +49,7 @@ pub(crate) fn of_drive(config: &Config, opened: &Opened) -> Result<Arc<Volume>> 
         deadline: opened.deadline,
         listing_ttl: config.mount.listing_ttl,
         layout: Layout::OneDrive,
+        disk: None,
     };
     Ok(Volume::new(vec![opened.drive(None)?], options))
 }

@@ -16,7 +16,8 @@ pub(crate) fn run(setup: &Setup, file: &DrivePath) -> Result<()> {
     let browser = Browser::open(setup, &file.drive)?;
     let explain = |error: Error| browser.explain(file, &error);
     let found = browser.resolve(file)?;
-    let handle = browser.volume.open(found.id).map_err(explain)?.handle;
+    let opened = browser.workers.run(browser.volume.open(found.id));
+    let handle = opened.map_err(explain)?.handle;
     let mut offset = Offset(0);
     while let Some(length) = copy(&browser, handle, offset, explain)? {
         offset = offset + length;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use linkfs_core::DiskOptions;
 use linkfs_provider::ByteCount;
 use serde::Deserialize;
 use toml::Spanned;
@@ -45,6 +46,9 @@ pub(crate) struct CacheConfig {
     pub(crate) memory: ByteCount,
     /// Where what may be lost is kept from one mount to the next, as it is written.
     directory: Option<String>,
+    /// The most that file content kept on disk may take; without it none is.
+    #[serde(deserialize_with = "units::size")]
+    pub(crate) size: Option<ByteCount>,
 }
 
 /// `[mount]`
@@ -68,6 +72,7 @@ impl Default for CacheConfig {
         CacheConfig {
             memory,
             directory: None,
+            size: None,
         }
     }
 }
@@ -135,6 +140,15 @@ impl Config {
         // Beside the configuration file, wherever the command is run.
         let beside = self.path.parent().unwrap_or(&self.path);
         Ok(beside.join(places::expand_home(named)?))
+    }
+
+    /// Where file content is kept on disk, if it is to be.
+    pub(crate) fn disk(&self) -> Result<Option<DiskOptions>> {
+        let Some(size) = self.cache.size else {
+            return Ok(None);
+        };
+        let directory = self.cache_directory()?.join("content");
+        Ok(Some(DiskOptions { directory, size }))
     }
 
     /// Fails when no drive is configured, and says how one gets there.

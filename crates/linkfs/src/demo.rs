@@ -125,6 +125,7 @@ async fn open_volume(emulators: &[Box<dyn EmulatedDrive>], state: &Path) -> Resu
             1 => Layout::OneDrive,
             _ => Layout::DriveFolders,
         },
+        disk: None,
     };
     serve::open_volume(drives, options).await
 }

@@ -55,6 +55,7 @@ async fn open_volume(
             Some(_) => Layout::OneDrive,
             None => Layout::DriveFolders,
         },
+        disk: config.disk()?,
     };
     serve::open_volume(drives, options).await
 }
@@ -99,6 +100,7 @@ async fn folder_id(config: &Config, opened: &Opened, place: &DrivePath) -> Resul
     volume.settle().await;
     let id = volume
         .attribute(found.id, "user.linkfs.id")
+        .await
         .map_err(explain)?;
     Ok(ItemId(id))
 }

@@ -124,6 +124,7 @@ impl Opened {
             deadline: self.deadline,
             allow_private_hosts: self.allow_private_hosts,
             root,
+            identity: self.saving.as_ref().map(|saving| saving.identity.clone()),
             saved_listings: self.saving.as_ref().map(Saving::listings),
         };
         Ok(Drive::new(&self.name, self.provider.clone(), options)?)

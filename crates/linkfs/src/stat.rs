@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use linkfs_core::{Attributes, Kind, Volume};
+use linkfs_core::{Attributes, Kind};
 use serde::Serialize;
 
 use crate::args::PathArgs;
@@ -34,18 +34,19 @@ struct Known {
 pub(crate) fn run(setup: &Setup, args: &PathArgs) -> Result<()> {
     let browser = Browser::open(setup, &args.path.drive)?;
     let found = browser.resolve(&args.path)?;
-    let known = known(&browser.volume, args.path.to_string(), &found);
+    let known = known(&browser, args.path.to_string(), &found);
     match args.output.json {
         true => output::json(&known),
         false => output::text(&lines(&known, &found)),
     }
 }
 
-fn known(volume: &Volume, path: String, found: &Attributes) -> Known {
+fn known(browser: &Browser, path: String, found: &Attributes) -> Known {
     // What the drive does not tell is left out.
     let attribute = |name: &str| {
-        let value = volume.attribute(found.id, &format!("user.linkfs.{name}"));
-        value.ok()
+        let name = format!("user.linkfs.{name}");
+        let value = browser.volume.attribute(found.id, &name);
+        browser.workers.run(value).ok()
     };
     let hash = |name| Some((name, attribute(&format!("hash.{name}"))?));
     Known {

@@ -77,7 +77,14 @@ fn split(text: &str) -> Option<(u64, &str)> {
 
 /// For `#[serde(deserialize_with)]`: [`parse_memory`], or a number of bytes.
 pub(crate) fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
-    deserializer.deserialize_any(MemoryVisitor)
+    deserializer.deserialize_any(SizeVisitor(enough_memory))
+}
+
+/// For `#[serde(deserialize_with)]`: a size that may be left out.
+pub(crate) fn size<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ByteCount>, D::Error> {
+    deserializer.deserialize_any(SizeVisitor(Ok)).map(Some)
 }
 
 /// For `#[serde(deserialize_with)]`: [`parse_deadline`].
@@ -90,9 +97,10 @@ pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     deserializer.deserialize_str(TimeVisitor(parse_duration))
 }
 
-struct MemoryVisitor;
+/// A size, and what it must be.
+struct SizeVisitor(fn(ByteCount) -> Result<ByteCount, String>);
 
-impl de::Visitor<'_> for MemoryVisitor {
+impl de::Visitor<'_> for SizeVisitor {
     type Value = ByteCount;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,12 +108,12 @@ impl de::Visitor<'_> for MemoryVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteCount, E> {
-        parse_memory(text).map_err(E::custom)
+        parse_size(text).and_then(self.0).map_err(E::custom)
     }
 
     fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteCount, E> {
         let bytes = u64::try_from(bytes).map_err(|_| E::custom(SIZE_EXPECTED))?;
-        enough_memory(ByteCount(bytes)).map_err(E::custom)
+        (self.0)(ByteCount(bytes)).map_err(E::custom)
     }
 }
 

@@ -17,7 +17,7 @@ use super::state::{State, Verified};
 
 /// What a look for a block gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FoundOnDisk {
+pub(crate) enum FoundOnDisk {
     /// The buffer holds it.
     Found,
     /// It is not there.
@@ -29,7 +29,7 @@ pub enum FoundOnDisk {
 /// The cached blocks of one version of one file, open. Any number of threads and processes may use it at once;
 /// those that write the same block write the same bytes.
 #[derive(Debug)]
-pub struct CachedFile {
+pub(crate) struct CachedFile {
     pub(super) shared: Arc<Shared>,
     pub(super) identity: Identity,
     pub(super) map: MapFile,
@@ -41,6 +41,15 @@ pub struct CachedFile {
 impl CachedFile {
     pub(super) fn open(shared: Arc<Shared>, identity: &Identity) -> io::Result<CachedFile> {
         let pair = open_or_make(&shared, identity)?;
+        Ok(CachedFile::of(pair, shared, identity))
+    }
+
+    pub(super) fn find(shared: Arc<Shared>, identity: &Identity) -> io::Result<Option<CachedFile>> {
+        let pair = shared.folder.open_pair(identity)?;
+        Ok(pair.map(|pair| CachedFile::of(pair, shared, identity)))
+    }
+
+    fn of(pair: OpenPair, shared: Arc<Shared>, identity: &Identity) -> CachedFile {
         let file = CachedFile {
             present: Mutex::new(pair.map.present()),
             shared,
@@ -49,16 +58,16 @@ impl CachedFile {
             data: pair.data,
         };
         file.mark_used();
-        Ok(file)
+        file
     }
 
     /// Whose bytes these are.
-    pub fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
     /// Whether a block is there, as far as can be said without reading it.
-    pub fn has(&self, block: u64) -> bool {
+    pub(crate) fn has(&self, block: u64) -> bool {
         if self.present().contains(block) {
             return true;
         }
@@ -68,7 +77,7 @@ impl CachedFile {
     }
 
     /// Reads a block. The buffer holds all of it if it is found, and nothing otherwise.
-    pub fn read(&self, block: u64, buffer: &mut Vec<u8>) -> FoundOnDisk {
+    pub(crate) fn read(&self, block: u64, buffer: &mut Vec<u8>) -> FoundOnDisk {
         let mut seen = None;
         loop {
             buffer.clear();
@@ -113,7 +122,7 @@ impl CachedFile {
 
     /// Keeps a block, all of it. Says whether it is there now: it is not when writing pauses, when there is no
     /// room, or when the disk refuses it.
-    pub fn write(&self, block: u64, bytes: &[u8]) -> bool {
+    pub(crate) fn write(&self, block: u64, bytes: &[u8]) -> bool {
         if bytes.is_empty() || bytes.len() != self.identity.length(block) {
             debug_assert!(false, "{} bytes are no block {block}", bytes.len());
             return false;
@@ -149,12 +158,13 @@ impl CachedFile {
     }
 
     /// How many blocks are there, as far as known here.
-    pub fn blocks_present(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn blocks_present(&self) -> u64 {
         self.present().count()
     }
 
     /// How many bytes are there, as far as known here.
-    pub fn bytes_present(&self) -> ByteCount {
+    pub(crate) fn bytes_present(&self) -> ByteCount {
         let present = self.present();
         let (count, last) = (present.count(), self.identity.blocks().saturating_sub(1));
         let all = match present.contains(last) {
@@ -165,7 +175,7 @@ impl CachedFile {
     }
 
     /// Whether all blocks are there. Others' are found one by one, so it costs little to ask often.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         loop {
             let Some(block) = self.present().first_missing() else {
                 return true;
@@ -181,7 +191,7 @@ impl CachedFile {
     ///
     /// # Errors
     /// When the disk does not allow it.
-    pub fn forget(&self) -> io::Result<()> {
+    pub(crate) fn forget(&self) -> io::Result<()> {
         *self.present() = BlockSet::empty(self.identity.blocks());
         let lock = self.shared.folder.lock();
         self.map.set_state(&State {
@@ -209,7 +219,7 @@ impl CachedFile {
     ///
     /// # Errors
     /// When it cannot be written down.
-    pub fn pin(&self) -> io::Result<()> {
+    pub(crate) fn pin(&self) -> io::Result<()> {
         self.change_state(|state| state.is_pinned = true)
     }
 
@@ -217,17 +227,17 @@ impl CachedFile {
     ///
     /// # Errors
     /// When it cannot be written down.
-    pub fn unpin(&self) -> io::Result<()> {
+    pub(crate) fn unpin(&self) -> io::Result<()> {
         self.change_state(|state| state.is_pinned = false)
     }
 
     /// Whether somebody pinned it.
-    pub fn is_pinned(&self) -> bool {
+    pub(crate) fn is_pinned(&self) -> bool {
         self.state().is_some_and(|state| state.is_pinned)
     }
 
     /// Whether the hash of the whole file was found to be the drive's. `No` when that cannot be read.
-    pub fn verified(&self) -> Verified {
+    pub(crate) fn verified(&self) -> Verified {
         self.state().map_or(Verified::No, |state| state.verified)
     }
 
@@ -235,7 +245,7 @@ impl CachedFile {
     ///
     /// # Errors
     /// When it cannot be written down.
-    pub fn set_verified(&self, verified: Verified) -> io::Result<()> {
+    pub(crate) fn set_verified(&self, verified: Verified) -> io::Result<()> {
         self.change_state(|state| state.verified = verified)
     }
 

@@ -9,7 +9,7 @@ use crate::block::BLOCK_SIZE;
 
 /// Which bytes a cached file holds: one version of one file on one drive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The account on the drive; another account's item of the same id is another file.
     pub drive: String,
     /// The file.
@@ -22,7 +22,7 @@ pub struct Identity {
 
 impl Identity {
     /// How many blocks the file has.
-    pub fn blocks(&self) -> u64 {
+    pub(crate) fn blocks(&self) -> u64 {
         self.size.0.div_ceil(BLOCK_SIZE)
     }
 

@@ -32,11 +32,11 @@ use std::time::Duration;
 
 use linkfs_provider::ByteCount;
 
-pub use cached_file::{CachedFile, FoundOnDisk};
-pub use identity::Identity;
-pub use state::Verified;
+pub(crate) use cached_file::{CachedFile, FoundOnDisk};
+pub(crate) use identity::Identity;
+pub(crate) use state::Verified;
 pub use tally::DiskCacheStats;
-pub use verification::Verification;
+pub(crate) use verification::Verification;
 
 use shared::{Rules, Shared};
 
@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// A folder with blocks of files, under a limit.
 #[derive(Clone, Debug)]
-pub struct DiskCache {
+pub(crate) struct DiskCache {
     shared: Arc<Shared>,
 }
 
@@ -54,7 +54,7 @@ impl DiskCache {
     ///
     /// # Errors
     /// When the folder cannot be made, others may write into it, or its file system has no locks.
-    pub fn open(directory: &Path, limit: ByteCount) -> io::Result<DiskCache> {
+    pub(crate) fn open(directory: &Path, limit: ByteCount) -> io::Result<DiskCache> {
         DiskCache::with_rules(
             directory,
             Rules {
@@ -74,17 +74,25 @@ impl DiskCache {
     ///
     /// # Errors
     /// When there is no room for it or the disk does not allow it; the file then goes without a cache.
-    pub fn file(&self, identity: &Identity) -> io::Result<CachedFile> {
+    pub(crate) fn file(&self, identity: &Identity) -> io::Result<CachedFile> {
         CachedFile::open(self.shared.clone(), identity)
     }
 
+    /// The same, if something of it is cached.
+    ///
+    /// # Errors
+    /// When the disk does not allow to look.
+    pub(crate) fn find(&self, identity: &Identity) -> io::Result<Option<CachedFile>> {
+        CachedFile::find(self.shared.clone(), identity)
+    }
+
     /// Deletes what was used longest ago if the cache is over its limit, and what is left over from before.
-    pub fn evict(&self) {
+    pub(crate) fn evict(&self) {
         self.shared.evict(0, 0);
     }
 
     /// How it is.
-    pub fn stats(&self) -> DiskCacheStats {
+    pub(crate) fn stats(&self) -> DiskCacheStats {
         self.shared.stats()
     }
 }

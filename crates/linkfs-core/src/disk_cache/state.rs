@@ -1,3 +1,4 @@
+use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
@@ -5,7 +6,7 @@ use super::identity::Seed;
 
 /// Whether the hash of the whole file was found to be the one that the drive tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verified {
+pub(crate) enum Verified {
     /// Nobody has looked, or the drive tells no hash.
     #[default]
     Unknown,
@@ -13,6 +14,16 @@ pub enum Verified {
     Yes,
     /// It is another: the file is not for the kernel to read by itself.
     No,
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verified::Unknown => "unknown",
+            Verified::Yes => "yes",
+            Verified::No => "no",
+        })
+    }
 }
 
 /// What is known of a file as a whole.

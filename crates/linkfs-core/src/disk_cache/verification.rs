@@ -8,7 +8,7 @@ use super::state::{Stamp, Verified};
 
 /// What looking at a whole file gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verification {
+pub(crate) enum Verification {
     /// All blocks are there and right, and on disk: the file can be passed through from now on.
     Right,
     /// So many blocks are missing, those included that were found damaged.
@@ -29,7 +29,7 @@ impl CachedFile {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn verify_all(
+    pub(crate) fn verify_all(
         &self,
         mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> io::Result<Verification> {
@@ -63,7 +63,7 @@ impl CachedFile {
 
     /// The data file, for reading it without checks. `None` unless it is complete, was verified, and nobody has
     /// changed it since; and for a file whose hash is not the drive's.
-    pub fn passthrough_file(&self) -> Option<File> {
+    pub(crate) fn passthrough_file(&self) -> Option<File> {
         let state = self.state()?;
         if state.is_forgotten || state.verified == Verified::No {
             return None;
