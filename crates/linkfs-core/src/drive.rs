@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::fetch::Fetcher;
+use crate::host_scores::HostScores;
 use crate::link_cache::LinkCache;
 use crate::{Error, Result, retry};
 
@@ -37,6 +38,7 @@ pub struct Drive {
     calls: Semaphore,
     pub(crate) fetcher: Fetcher,
     pub(crate) links: LinkCache,
+    pub(crate) hosts: Arc<HostScores>,
     health: Mutex<Health>,
     /// How often an item's bytes turned out to be others than its listing said.
     replacements: Mutex<HashMap<ItemId, u32>>,
@@ -80,6 +82,7 @@ impl Drive {
             calls: Semaphore::new(about.calls_in_flight.max(1)),
             fetcher: Fetcher::new(options.allow_private_hosts, work_time)?,
             links: LinkCache::default(),
+            hosts: Arc::default(),
             health: Mutex::default(),
             replacements: Mutex::default(),
             usage: Mutex::default(),

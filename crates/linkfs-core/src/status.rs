@@ -45,6 +45,21 @@ pub struct DriveStatus {
     pub failed_calls: u64,
     /// Links held.
     pub links: usize,
+    /// The hosts that links led to lately.
+    pub hosts: Vec<HostStatus>,
+}
+
+/// How a data host has answered lately.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostStatus {
+    /// Its name and port: addresses hold secrets.
+    pub host: String,
+    /// How often it failed; what was long ago counts less.
+    pub failures: u32,
+    /// How long its first byte takes, on average.
+    pub first_byte_ms: Option<u64>,
+    /// How much longer other hosts are asked instead.
+    pub passed_over_for_seconds: Option<u64>,
 }
 
 pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
@@ -69,7 +84,20 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
         calls: health.calls,
         failed_calls: health.failed_calls,
         links: drive.links.len(),
+        hosts: hosts(drive),
     }
+}
+
+fn hosts(drive: &Drive) -> Vec<HostStatus> {
+    let now = Instant::now();
+    let scores = drive.hosts.all().into_iter();
+    let statuses = scores.map(|(host, score)| HostStatus {
+        host: host.to_string(),
+        failures: score.failures_at(now).round() as u32,
+        first_byte_ms: score.speed(now).map(|time| time.as_millis() as u64),
+        passed_over_for_seconds: score.passed_over_for(now).map(|left| left.as_secs()),
+    });
+    statuses.collect()
 }
 
 fn advice(drive: &Drive, error: &Error) -> String {
