@@ -15,6 +15,7 @@ mod control_folder;
 mod drive;
 mod error;
 mod fetch;
+mod health;
 mod host_scores;
 mod hosts;
 mod link_cache;

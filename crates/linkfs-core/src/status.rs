@@ -65,9 +65,8 @@ pub struct HostStatus {
 pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
     let health = drive.health();
     let pause = health
-        .limited_until
-        .map(|until| until.saturating_duration_since(Instant::now()));
-    let pause = pause.filter(|left| !left.is_zero());
+        .pause()
+        .map(|pause| pause.until.saturating_duration_since(Instant::now()));
     let failure = health.failure.as_ref().or(health.data_failure.as_ref());
     let state = match (failure, pause) {
         (_, Some(_)) => "limited",
