@@ -11,6 +11,7 @@ use linkfs_emulator::{Action, ROOT_ID, Rule, Tree};
 use linkfs_tests::{
     Mounted, assert_at_rest, errno, mib, read_all, tree_with_file, true_bytes, within,
 };
+use serde_json::Value;
 
 fn start(tree: &Tree, knobs: Knobs) -> Emulator {
     let options = Options {
@@ -54,6 +55,20 @@ fn the_host_that_answers_is_found_and_kept() {
         !later.is_empty() && later.iter().all(|port| *port == "data.2"),
         "{later:?}"
     );
+    let drive = &mount.status()["drives"][0];
+    let hosts = drive["hosts"].as_array().expect("a list");
+    let failed = |host: &&Value| host["failures"].as_u64() > Some(0);
+    let (failed, good): (Vec<_>, Vec<_>) = hosts.iter().partition(failed);
+    assert_eq!((failed.len(), good.len()), (2, 1), "{drive}");
+    assert!(good[0]["first_byte_ms"].is_u64(), "{drive}");
+    let is_passed_over = |host: &&Value| host["passed_over_for_seconds"].is_u64();
+    assert!(failed.iter().all(is_passed_over), "{drive}");
+    let names = hosts
+        .iter()
+        .map(|host| host["host"].as_str().expect("text"));
+    for name in names {
+        assert!(!name.contains(['/', '?', '@']), "{name}");
+    }
     assert_at_rest(&emulator, &mount);
 }
 

@@ -25,6 +25,8 @@ on_every_drive! {
     fn wrong_bytes_are_never_delivered,
     fn what_never_answers_ends_at_the_deadline,
     fn a_pause_longer_than_the_deadline_is_not_waited_for,
+    fn a_long_pause_is_kept_by_everybody,
+    fn a_silence_after_an_error_does_not_hide_it,
     fn one_failed_request_is_one_failed_call,
     fn a_failure_is_told_in_words,
     fn a_drive_that_is_gone_is_told_from_one_that_is_slow,
@@ -357,28 +359,78 @@ fn what_never_answers_ends_at_the_deadline(kind: DriveKind) {
 
 fn a_pause_longer_than_the_deadline_is_not_waited_for(kind: DriveKind) {
     for pause in [RetryAfter::Seconds(60), RetryAfter::DateIn(60)] {
-        for code in [429, 503] {
-            let scene = Scene::new(kind, 3);
-            let action = Action::Status {
-                code,
-                retry_after: Some(pause.clone()),
-                body: None,
-            };
-            let number = if code == 429 {
-                libc::EBUSY
-            } else {
-                libc::EHOSTDOWN
-            };
-            for (call, place) in ["list", "download", "data"].iter().zip(&scene.places) {
+        for (code, number) in LIMITS {
+            for call in ["list", "download", "data"] {
+                // The drive is left alone after it, so each has a mount of its own.
+                let scene = Scene::new(kind, 1);
+                let place = &scene.places[0];
+                let action = asks_for(code, &pause);
                 scene.add(&Rule::on(call, action.clone()), place);
                 let before = scene.count(call);
                 assert_eq!(read_directly(place, 0), Err(number), "{call}");
                 assert_eq!(scene.count(call), before + 1, "{call}: {action:?}");
+                scene.emulator.faults().clear();
+                if call == "data" {
+                    assert_eq!(read_directly(place, 0), Ok(()));
+                }
+                scene.assert_at_rest();
             }
-            scene.emulator.faults().clear();
-            assert_eq!(read_directly(&scene.places[2], 0), Ok(()));
-            scene.assert_at_rest();
         }
+    }
+}
+
+/// How a drive asks for a pause, and what programs are told meanwhile.
+const LIMITS: [(u16, i32); 2] = [(429, libc::EBUSY), (503, libc::EHOSTDOWN)];
+
+fn asks_for(code: u16, pause: &RetryAfter) -> Action {
+    Action::Status {
+        code,
+        retry_after: Some(pause.clone()),
+        body: None,
+    }
+}
+
+fn a_long_pause_is_kept_by_everybody(kind: DriveKind) {
+    for (code, number) in LIMITS {
+        let scene = Scene::new(kind, 4);
+        let [told, open, listed, unknown] = &scene.places[..] else {
+            unreachable!()
+        };
+        read_in_time(open).expect("it reads");
+        fs::metadata(&listed.path).expect("it is listed");
+        let action = asks_for(code, &RetryAfter::Seconds(60));
+        scene.add(&Rule::on("list", action), told);
+        assert_eq!(read_in_time(told), Err(number));
+        scene.emulator.faults().clear();
+        let calls = || scene.count("list") + scene.count("download");
+        let before = calls();
+        // What is in memory is there; for the rest nobody asks, and nobody waits until the deadline.
+        assert!(read_in_time(open) == Ok(scene.true_bytes(open)));
+        for place in [listed, unknown, listed, unknown] {
+            let path = place.path.clone();
+            let read = within(Duration::from_secs(3), move || errno(fs::read(path)));
+            assert_eq!(read, Err(number), "{code}");
+        }
+        assert_eq!(calls(), before, "{code}: the drive was asked in the pause");
+        let drive = &scene.mount.status()["drives"][0];
+        assert_eq!(drive["state"], "limited", "{drive}");
+        let left = drive["limited_for_seconds"].as_u64().expect("a number");
+        assert!((30..=75).contains(&left), "{drive}");
+        scene.assert_at_rest();
+    }
+}
+
+fn a_silence_after_an_error_does_not_hide_it(kind: DriveKind) {
+    let scene = Scene::new(kind, 3);
+    for (call, place) in ["list", "download", "data"].iter().zip(&scene.places) {
+        scene.add(&Rule::on(call, status(503)).nth(1), place);
+        scene.add(&Rule::on(call, Action::NeverAnswer).from(2), place);
+        // One request, so that the same job hears both.
+        assert_eq!(read_directly(place, 0), Err(libc::EHOSTDOWN), "{call}");
+        let hits = scene.emulator.faults().hits();
+        assert!(hits.iter().all(|hit| hit.1 > 0), "{call}: {hits:?}");
+        scene.emulator.faults().clear();
+        scene.assert_at_rest();
     }
 }
 
@@ -498,14 +550,9 @@ fn a_page_that_is_odd_once_does_not_show(kind: DriveKind) {
 }
 
 fn a_part_of_a_folder_is_never_shown_as_all_of_it(kind: DriveKind) {
-    // DingTalk's tokens differ from page to page, so that only time tells that there is no end.
-    let without_end = match kind {
-        DriveKind::KooDrive | DriveKind::Pds => "Input/output error",
-        DriveKind::DingTalk => "Connection timed out",
-    };
     let rows = [
         (Action::RepeatCursor, "Input/output error"),
-        (Action::EmptyPageWithCursor, without_end),
+        (Action::EmptyPageWithCursor, "Input/output error"),
         (Action::Garbage { body: None }, "Input/output error"),
         (status(503), "Host is down"),
         (status(429), "Device or resource busy"),

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use linkfs_provider::{About, ErrorKind, ItemId, Page, PageToken, Provider, ProviderError, Usage};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::connection_rate::ConnectionRate;
 use crate::fetch::Fetcher;
+use crate::health::{Health, Pause};
+use crate::host_scores::HostScores;
 use crate::link_cache::LinkCache;
 use crate::{Error, Result, SavedListings, retry};
 
@@ -45,24 +47,12 @@ pub struct Drive {
     pub(crate) links: LinkCache,
     pub(crate) saved_listings: Option<Arc<SavedListings>>,
     identity: Option<String>,
+    pub(crate) hosts: Arc<HostScores>,
     health: Mutex<Health>,
     /// How often an item's bytes turned out to be others than its listing said.
     replacements: Mutex<HashMap<ItemId, u32>>,
     usage: Mutex<KnownUsage>,
     connection_rate: Mutex<ConnectionRate>,
-}
-
-/// How the drive has answered lately.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Health {
-    pub(crate) calls: u64,
-    pub(crate) failed_calls: u64,
-    /// The error of the last call, if it failed.
-    pub(crate) failure: Option<Error>,
-    /// Why bytes could not be had from the data host, until some arrive again.
-    pub(crate) data_failure: Option<Error>,
-    /// The drive asked for a pause until then.
-    pub(crate) limited_until: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +81,7 @@ impl Drive {
             links: LinkCache::default(),
             saved_listings: options.saved_listings,
             identity: options.identity,
+            hosts: Arc::default(),
             health: Mutex::default(),
             replacements: Mutex::default(),
             usage: Mutex::default(),
@@ -154,7 +145,8 @@ impl Drive {
     /// provider calls are retried.
     ///
     /// # Errors
-    /// What the drive said last, or `Deadline` when it never answered.
+    /// What the drive said last, or `Deadline` when it never answered. A pause that lasts longer than there
+    /// is time for is not waited for.
     pub(crate) async fn call<T, F>(&self, what: &str, ask: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, ProviderError>>,
@@ -176,25 +168,57 @@ impl Drive {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
+        let mut said = None;
         for tries in 1.. {
+            let turn = self.turn(deadline, what).await;
+            let turn = turn.map_err(|error| what_was_said(error, &mut said))?;
             let error = match self.call_once(what, deadline, &ask).await {
                 Ok(answer) => {
-                    self.lock_health().failure = None;
+                    self.lock_health().note_answer();
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
             let wait = retry::wait_before_retry(&passing_kind(&error), tries);
-            let again = wait
-                .map(|wait| Instant::now() + wait)
-                .filter(|again| *again < deadline);
-            self.note_failure(what, &error, again);
-            let Some(again) = again else {
+            tracing::debug!(drive = self.name, call = what, %error, ?wait, "refused");
+            self.lock_health().note_failure(&error, wait, deadline);
+            // Only now: the next in turn must know of the pause.
+            drop(turn);
+            let error = what_was_said(error, &mut said);
+            let again = wait.map(|wait| Instant::now() + wait);
+            let Some(again) = again.filter(|again| *again < deadline) else {
                 return Err(error);
             };
             tokio::time::sleep_until(again).await;
         }
         unreachable!("the loop ends by returning")
+    }
+
+    /// Waits until the drive may be asked: for the end of a pause, and for those who ask it already.
+    async fn turn(&self, deadline: Instant, what: &str) -> Result<SemaphorePermit<'_>> {
+        loop {
+            if let Some(pause) = self.pause() {
+                if pause.until >= deadline {
+                    return Err(pause.reason);
+                }
+                tokio::time::sleep_until(pause.until).await;
+            }
+            let permit = tokio::time::timeout_at(deadline, self.calls.acquire()).await;
+            let permit = permit
+                .map_err(|_elapsed| Error::Deadline {
+                    what: what.to_owned(),
+                    waited: self.work_time,
+                })?
+                .expect("the semaphore is never closed");
+            // One who was asking may have been told to pause.
+            if self.pause().is_none() {
+                return Ok(permit);
+            }
+        }
+    }
+
+    fn pause(&self) -> Option<Pause> {
+        self.lock_health().pause().cloned()
     }
 
     async fn call_once<T, F>(
@@ -206,55 +230,37 @@ impl Drive {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        let limited_until = self.health().limited_until;
-        if let Some(until) = limited_until {
-            tokio::time::sleep_until(until.min(deadline)).await;
-        }
-        let late = |waited| Error::Deadline {
-            what: what.to_owned(),
-            waited,
-        };
-        let permit = tokio::time::timeout_at(deadline, self.calls.acquire()).await;
-        let _permit = permit
-            .map_err(|_elapsed| late(self.work_time))?
-            .expect("the semaphore is never closed");
         self.lock_health().calls += 1;
         let patience = self.work_time.mul_f64(CALL_SHARE);
         let started = Instant::now();
         tracing::debug!(drive = self.name, call = what, "asking");
         match tokio::time::timeout_at(deadline.min(started + patience), ask()).await {
             Ok(answer) => Ok(answer?),
-            Err(_elapsed) => Err(late(started.elapsed())),
+            Err(_elapsed) => Err(Error::Deadline {
+                what: what.to_owned(),
+                waited: started.elapsed(),
+            }),
         }
     }
 
-    fn note_failure(&self, what: &str, error: &Error, again: Option<Instant>) {
-        tracing::debug!(drive = self.name, call = what, %error, again = again.is_some(), "refused");
-        let mut health = self.lock_health();
-        health.failed_calls += 1;
-        if matches!(error, Error::Drive(e) if e.is_about_item) {
-            return;
-        }
-        let is_rate_limit = matches!(error, Error::Drive(e) if e.kind == ErrorKind::RateLimited);
-        if is_rate_limit {
-            // The limit is the account's: nobody else need find out by asking.
-            health.limited_until = health.limited_until.max(again);
-        }
-        if concerns_all_items(error) {
-            health.failure = Some(error.clone());
-        }
+    /// What the drive or a data host said last, see [`Health::refusal_within`].
+    pub(crate) fn refusal_within(&self, time: Duration) -> Option<Error> {
+        self.lock_health().refusal_within(time)
+    }
+
+    /// A data host said no, or could not be reached; it may be asked again.
+    pub(crate) fn note_data_refusal(&self, reason: &ProviderError) {
+        self.lock_health().note_data_refusal(reason);
     }
 
     /// A transfer was given up.
     pub(crate) fn note_data_failure(&self, error: &Error) {
-        if concerns_all_items(error) && error.is_passing() {
-            self.lock_health().data_failure = Some(error.clone());
-        }
+        self.lock_health().note_data_failure(error);
     }
 
     /// The data host answers.
     pub(crate) fn note_data(&self) {
-        self.lock_health().data_failure = None;
+        self.lock_health().note_data();
     }
 
     /// A connection to the data host gave `bytes` in `elapsed`.
@@ -303,21 +309,11 @@ impl Drive {
     }
 }
 
-/// Whether a failure tells something of the drive; the others are about one item or one ability.
-fn concerns_all_items(error: &Error) -> bool {
+/// A silence after an answer takes nothing back: the answer stays the reason.
+fn what_was_said(error: Error, said: &mut Option<Error>) -> Error {
     match error {
-        Error::Drive(error) if error.is_about_item => false,
-        Error::Drive(error) => match error.kind {
-            ErrorKind::LoginExpired
-            | ErrorKind::RateLimited
-            | ErrorKind::Unavailable
-            | ErrorKind::Broken => true,
-            ErrorKind::NotFound
-            | ErrorKind::Denied
-            | ErrorKind::Unsupported
-            | ErrorKind::Invalid => false,
-        },
-        _ => true,
+        Error::Deadline { .. } => said.clone().unwrap_or(error),
+        error => said.insert(error).clone(),
     }
 }
 
@@ -336,3 +332,7 @@ impl std::fmt::Debug for Drive {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "drive_tests.rs"]
+mod tests;

@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use linkfs_provider::{ErrorKind, ProviderError};
+use linkfs_provider::{ErrorKind, ProviderError, SignedUrl};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode, Url, header};
+use tokio::time::Instant;
 
 use crate::hosts::{self, PublicOnly};
 use crate::link_cache::Lease;
@@ -93,9 +94,14 @@ impl Fetcher {
         url_index: usize,
         range: &Range,
     ) -> Result<Body, FetchError> {
+        let started = Instant::now();
         let response = self.follow(lease, url_index, range).await?;
+        if response.status().is_server_error() {
+            lease.give_up_url(url_index);
+        }
         check_status(&response)?;
         check_range(&response, range)?;
+        lease.url_answered(url_index, started.elapsed());
         let tag = response.headers().get(header::ETAG);
         Ok(Body {
             left: range.end - range.start,
@@ -176,6 +182,14 @@ fn host_of(url: &Url) -> (Option<String>, Option<u16>) {
         url.host_str().map(str::to_owned),
         url.port_or_known_default(),
     )
+}
+
+/// The same as text, by which a host is known.
+pub(crate) fn host_and_port(url: &SignedUrl) -> String {
+    match Url::parse(url.expose()).as_ref().map(host_of) {
+        Ok((Some(host), Some(port))) => format!("{host}:{port}"),
+        _ => url.host().to_owned(),
+    }
 }
 
 /// A signature covers the address byte for byte: one that parsing would rewrite cannot be sent.
@@ -403,6 +417,20 @@ mod tests {
         assert_eq!(host("http://h.example:80/"), host("http://h.example/"));
         assert_ne!(host("https://h.example:444/"), host("https://h.example/"));
         assert_ne!(host("http://h.example/"), host("https://h.example/"));
+    }
+
+    #[test]
+    fn a_host_is_known_by_its_name_and_port_alone() {
+        for (url, expected) in [
+            (
+                "https://u:s3cret@H.example/s3cret?sig=s3cret",
+                "h.example:443",
+            ),
+            ("http://h.example:8080/s3cret", "h.example:8080"),
+            ("https://[::1]/s3cret", "[::1]:443"),
+        ] {
+            assert_eq!(host_and_port(&SignedUrl::new(url).unwrap()), expected);
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use lru::LruCache;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
+use crate::fetch;
+use crate::host_scores::HostScores;
 use crate::listing::Listing;
 use crate::node::NodeId;
 use crate::{Drive, Error, Result, retry};
@@ -29,14 +31,15 @@ pub struct Lease {
     pub link: Link,
     expires: Instant,
     renew_at: Instant,
-    /// Index of the url that worked last.
-    best_url: AtomicUsize,
+    hosts: Arc<HostScores>,
+    /// Index of the url that failed last, where one has.
+    failed_url: AtomicUsize,
 }
 
 impl Lease {
     /// # Errors
     /// `Broken` for a link that leads nowhere.
-    fn new(link: Link) -> Result<Lease, ProviderError> {
+    fn new(link: Link, hosts: Arc<HostScores>) -> Result<Lease, ProviderError> {
         if link.urls.is_empty() {
             return Err(ProviderError::new(
                 ErrorKind::Broken,
@@ -49,7 +52,8 @@ impl Lease {
         Ok(Lease {
             expires: now + life,
             renew_at: now + until_renewal.min(life),
-            best_url: AtomicUsize::new(0),
+            hosts,
+            failed_url: AtomicUsize::new(usize::MAX),
             link,
         })
     }
@@ -63,17 +67,33 @@ impl Lease {
         Instant::now() >= self.renew_at
     }
 
-    /// The url to use: the best one that has not failed.
+    /// The url to use: the one whose host does best now.
     pub(crate) fn url_index(&self) -> usize {
-        self.best_url.load(Ordering::Relaxed)
+        let urls = 0..self.link.urls.len();
+        let hosts: Vec<String> = urls.clone().map(|index| self.host(index)).collect();
+        let best = self.hosts.best(&hosts);
+        if best != self.failed_url.load(Ordering::Relaxed) {
+            return best;
+        }
+        // Another address at the same host may do better.
+        let mut others = urls.filter(|index| *index != best);
+        let twin = others.find(|index| hosts[*index] == hosts[best]);
+        twin.unwrap_or(best)
     }
 
-    /// The url at `index` failed: the next one is used from now on.
+    /// The url at `index` failed: it is passed over from now on, and so is its host in other links.
     pub(crate) fn give_up_url(&self, index: usize) {
-        let next = (index + 1) % self.link.urls.len();
-        let _someone_else_did =
-            self.best_url
-                .compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
+        self.failed_url.store(index, Ordering::Relaxed);
+        self.hosts.failed(self.host(index));
+    }
+
+    /// The url at `index` gave its first byte after this time.
+    pub(crate) fn url_answered(&self, index: usize, first_byte: Duration) {
+        self.hosts.answered(self.host(index), first_byte);
+    }
+
+    fn host(&self, index: usize) -> String {
+        fetch::host_and_port(&self.link.urls[index])
     }
 }
 
@@ -262,7 +282,10 @@ impl Batch {
     }
 
     fn settle_answer(&mut self, file: NodeId, answer: Result<Link, ProviderError>) {
-        let lease = answer.and_then(Lease::new).map(Arc::new);
+        let hosts = self.drive.hosts.clone();
+        let lease = answer
+            .and_then(|link| Lease::new(link, hosts))
+            .map(Arc::new);
         self.settle(
             file,
             lease.map_err(|error| Error::Drive(error.during("sign a link"))),
@@ -299,5 +322,50 @@ impl Drop for Batch {
         let reason =
             ProviderError::new(ErrorKind::Unavailable, "sign links: the call was given up");
         self.settle_rest(&Error::Drive(reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linkfs_provider::SignedUrl;
+
+    use super::*;
+
+    fn lease(hosts: &Arc<HostScores>, urls: [&str; 2]) -> Lease {
+        let link = Link {
+            urls: urls.map(|url| SignedUrl::new(url).unwrap()).into(),
+            headers: Vec::new(),
+            valid_for: Duration::from_secs(900),
+        };
+        Lease::new(link, hosts.clone()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_link_learns_of_its_hosts_every_other_knows() {
+        let hosts = Arc::default();
+        let one = lease(
+            &hosts,
+            ["https://a.example/1?s=1", "https://b.example/1?s=2"],
+        );
+        assert_eq!(one.url_index(), 0);
+        one.give_up_url(0);
+        let other = lease(&hosts, ["https://A.example:443/2", "https://b.example/2"]);
+        assert_eq!((one.url_index(), other.url_index()), (1, 1));
+        other.url_answered(1, Duration::from_millis(20));
+        // The dead host is asked again, and is back.
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!((one.url_index(), other.url_index()), (0, 0));
+        one.url_answered(0, Duration::from_millis(20));
+        assert_eq!((one.url_index(), other.url_index()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_urls_at_one_host_the_other_is_next() {
+        let hosts = Arc::default();
+        let link = lease(&hosts, ["https://a.example/1", "https://a.example/2"]);
+        link.give_up_url(0);
+        assert_eq!(link.url_index(), 1);
+        link.give_up_url(1);
+        assert_eq!(link.url_index(), 0);
     }
 }

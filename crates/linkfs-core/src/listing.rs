@@ -14,6 +14,9 @@ use crate::{Drive, Error, Result, SavedListings};
 
 /// A drive that pages on and on is broken: this many pages of 100 are ten million items.
 const MOST_PAGES: usize = 100_000;
+/// And so is one whose pages bring nothing new this many times in a row, each with another token. Drives
+/// that filter after paging give some empty pages; at 50 ms a page, these take 5 s.
+const MOST_EMPTY_PAGES: usize = 100;
 
 /// One reading of a folder, page by page. Names are appended and never move, so an open folder can be
 /// read by position while the pages come in.
@@ -366,13 +369,13 @@ impl Loader {
     async fn load(&mut self, listing: &Listing) -> Result<()> {
         let oldest_first = self.drive.about().lists_oldest_first;
         let mut after = None;
+        let mut empty_pages = 0;
         for _ in 0..MOST_PAGES {
             let page = self.drive.list(&self.folder, after.as_ref()).await?;
-            let fresh = page
-                .items
-                .into_iter()
-                .filter(|item| self.seen_items.insert(item.id.clone()));
-            self.unnamed.extend(fresh);
+            empty_pages = match self.take(page.items) {
+                0 => empty_pages + 1,
+                _ => 0,
+            };
             let Some(next) = page.next else {
                 listing.append(self.name_items(|_| true));
                 return Ok(());
@@ -385,9 +388,23 @@ impl Loader {
             if !self.seen_pages.insert(next.clone()) {
                 return Err(self.broken("the drive gave the same page token twice"));
             }
+            if empty_pages == MOST_EMPTY_PAGES {
+                break;
+            }
             after = Some(next);
         }
         Err(self.broken("the drive's pages do not end"))
+    }
+
+    /// Keeps the items that no earlier page had, and says how many they are.
+    fn take(&mut self, items: Vec<Item>) -> usize {
+        let before = self.unnamed.len();
+        let seen = &mut self.seen_items;
+        let fresh = items
+            .into_iter()
+            .filter(|item| seen.insert(item.id.clone()));
+        self.unnamed.extend(fresh);
+        self.unnamed.len() - before
     }
 
     /// Names the items that can be, the oldest first: of two equal names the older one keeps it.
@@ -416,21 +433,34 @@ impl Loader {
 
 #[cfg(test)]
 mod tests {
-    use linkfs_provider::{About, Item, Link, Page, Provider, Result as Answer, async_trait};
+    use linkfs_provider::{
+        About, Item, ItemKind, Link, Page, Provider, Result as Answer, Version, async_trait,
+    };
 
     use super::*;
     use crate::DriveOptions;
 
+    /// A drive whose only item comes after so many empty pages.
     #[derive(Debug)]
-    struct EmptyDrive(About);
+    struct EmptyPages(About, usize);
 
     #[async_trait]
-    impl Provider for EmptyDrive {
+    impl Provider for EmptyPages {
         fn about(&self) -> &About {
             &self.0
         }
-        async fn list(&self, _folder: &ItemId, _after: Option<&PageToken>) -> Answer<Page> {
-            Ok(Page::default())
+        async fn list(&self, _folder: &ItemId, after: Option<&PageToken>) -> Answer<Page> {
+            let page = after.map_or(0, |token| token.0.parse().expect("our own token"));
+            Ok(match page == self.1 {
+                true => Page {
+                    items: vec![item()],
+                    next: None,
+                },
+                false => Page {
+                    items: Vec::new(),
+                    next: Some(PageToken((page + 1).to_string())),
+                },
+            })
         }
         async fn stat(&self, _item: &ItemId) -> Answer<Item> {
             Err(ProviderError::unsupported("stat"))
@@ -440,14 +470,28 @@ mod tests {
         }
     }
 
-    async fn check(configured: u64, wished: Option<u64>, kept: u64) {
-        let provider = EmptyDrive(About {
+    fn item() -> Item {
+        Item {
+            id: "1".into(),
+            name: "folder".into(),
+            kind: ItemKind::Folder,
+            modified: None,
+            created: None,
+            version: Version(String::new()),
+            hashes: Default::default(),
+            mime: None,
+        }
+    }
+
+    fn listing(empty_pages: usize, configured: u64, wished: Option<u64>) -> Arc<Listing> {
+        let about = About {
             root: "0".into(),
             links_per_call: 1,
             calls_in_flight: 1,
             lists_oldest_first: false,
             listing_ttl: wished.map(Duration::from_secs),
-        });
+        };
+        let provider = EmptyPages(about, empty_pages);
         let options = DriveOptions {
             deadline: Duration::from_secs(30),
             allow_private_hosts: false,
@@ -457,7 +501,11 @@ mod tests {
         };
         let drive = Drive::new("test", Arc::new(provider), options).unwrap();
         let ttl = Duration::from_secs(configured);
-        let listing = start(Arc::default(), drive, "0".into(), NodeId::ROOT, ttl);
+        start(Arc::default(), drive, "0".into(), NodeId::ROOT, ttl)
+    }
+
+    async fn check(configured: u64, wished: Option<u64>, kept: u64) {
+        let listing = listing(0, configured, wished);
         listing.complete().await.unwrap();
         assert_eq!(listing.valid_for(), Duration::from_secs(kept));
         tokio::time::advance(Duration::from_secs(kept)).await;
@@ -469,5 +517,25 @@ mod tests {
         check(30, None, 30).await;
         check(30, Some(300), 300).await;
         check(600, Some(300), 600).await;
+    }
+
+    #[tokio::test]
+    async fn some_empty_pages_are_gone_over_and_endless_ones_are_an_error() {
+        for (empty_pages, is_whole) in [(1, true), (99, true), (100, false), (usize::MAX, false)] {
+            let listing = listing(empty_pages, 30, None);
+            match listing.complete().await {
+                Ok(()) => {
+                    assert!(is_whole, "{empty_pages}");
+                    assert!(listing.find("folder").await.unwrap().is_some());
+                }
+                Err(error) => {
+                    assert!(!is_whole, "{empty_pages}: {error}");
+                    let is_broken =
+                        matches!(&error, Error::Drive(e) if e.kind == ErrorKind::Broken);
+                    assert!(is_broken, "{error:?}");
+                    assert!(error.to_string().contains("do not end"), "{error}");
+                }
+            }
+        }
     }
 }

@@ -36,6 +36,8 @@ struct Trouble {
     tries: u32,
     was_refused: bool,
     was_wrong: bool,
+    /// What was said last: it tells more than a silence after it.
+    said: Option<ProviderError>,
 }
 
 impl Trouble {
@@ -45,6 +47,7 @@ impl Trouble {
             tries: 0,
             was_refused: false,
             was_wrong: false,
+            said: None,
         }
     }
 }
@@ -281,16 +284,20 @@ impl RangeJob {
             FetchError::Busy(reason) => reason,
             FetchError::Refused(_) => unreachable!("refusals are decided before"),
         };
+        if !was_silent {
+            self.content.drive().note_data_refusal(&reason);
+            self.trouble.said = Some(reason.clone());
+        }
         let wait = retry::wait_before_retry(&reason, self.trouble.tries);
         let patience = self.content.work_time();
         let waited = self.trouble.since.elapsed();
         wait.filter(|wait| waited + *wait < patience)
-            .ok_or_else(|| match was_silent {
-                true => Error::Deadline {
+            .ok_or_else(|| match self.trouble.said.take() {
+                None => Error::Deadline {
                     what: "read".into(),
                     waited,
                 },
-                false => reason.during("read").into(),
+                Some(said) => said.during("read").into(),
             })
     }
 }

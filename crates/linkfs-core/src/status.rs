@@ -67,6 +67,8 @@ pub struct DriveStatus {
     pub links: usize,
     /// Why its listings cannot be saved for the next mount, in words.
     pub unsaved_listings: Option<String>,
+    /// The hosts that links led to lately.
+    pub hosts: Vec<HostStatus>,
 }
 
 /// The state of a drive whose login is over.
@@ -79,12 +81,24 @@ impl DriveStatus {
     }
 }
 
+/// How a data host has answered lately.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostStatus {
+    /// Its name and port: addresses hold secrets.
+    pub host: String,
+    /// How often it failed; what was long ago counts less.
+    pub failures: u32,
+    /// How long its first byte takes, on average.
+    pub first_byte_ms: Option<u64>,
+    /// How much longer other hosts are asked instead.
+    pub passed_over_for_seconds: Option<u64>,
+}
+
 pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
     let health = drive.health();
     let pause = health
-        .limited_until
-        .map(|until| until.saturating_duration_since(Instant::now()));
-    let pause = pause.filter(|left| !left.is_zero());
+        .pause()
+        .map(|pause| pause.until.saturating_duration_since(Instant::now()));
     let failure = health.failure.as_ref().or(health.data_failure.as_ref());
     let state = match (failure, pause) {
         (_, Some(_)) => "limited",
@@ -105,7 +119,20 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
             .saved_listings
             .as_ref()
             .and_then(|saved| saved.failure()),
+        hosts: hosts(drive),
     }
+}
+
+fn hosts(drive: &Drive) -> Vec<HostStatus> {
+    let now = Instant::now();
+    let scores = drive.hosts.all().into_iter();
+    let statuses = scores.map(|(host, score)| HostStatus {
+        host: host.to_string(),
+        failures: score.failures_at(now).round() as u32,
+        first_byte_ms: score.speed(now).map(|time| time.as_millis() as u64),
+        passed_over_for_seconds: score.passed_over_for(now).map(|left| left.as_secs()),
+    });
+    statuses.collect()
 }
 
 fn advice(drive: &Drive, error: &Error) -> String {

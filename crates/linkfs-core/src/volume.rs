@@ -30,6 +30,9 @@ const USAGE_MAX_AGE: Duration = Duration::from_secs(60);
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// The last failures kept for `user.linkfs.error`.
 const MOST_FAILURES: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+/// A refusal explains a request that ends within so many deadlines after it: a request takes one, and the
+/// kernel asks once more for what it has read ahead in vain.
+const REFUSAL_EXPLAINS: f64 = 1.25;
 /// Entries handed over at once when a folder is read.
 const ENTRIES_AT_ONCE: usize = 1024;
 
@@ -299,7 +302,9 @@ impl Volume {
             Handle::Folder(..) => Err(Error::IsAFolder),
             Handle::File(open) => {
                 let result = open.read(offset, length, deadline).await;
-                self.note(open.content().node_id(), &result);
+                let node = open.content().node_id();
+                let result = result.map_err(|error| self.in_full(node, error));
+                self.note(node, &result);
                 result
             }
         }
@@ -487,8 +492,23 @@ impl Volume {
                 waited: self.deadline,
             })
         });
+        let result = result.map_err(|error| self.in_full(node, error));
         self.note(node, &result);
         result
+    }
+
+    /// A deadline that came while the drive or its data host kept saying no: that is the reason, and it
+    /// tells more. Steps that each made some progress reach the deadline before their own time is up.
+    fn in_full(&self, node: NodeId, error: Error) -> Error {
+        let Error::Deadline { .. } = error else {
+            return error;
+        };
+        let node = self.tree.node(node).ok();
+        let refusal = node
+            .as_ref()
+            .and_then(|node| node.item())
+            .and_then(|(drive, _)| drive.refusal_within(self.deadline.mul_f64(REFUSAL_EXPLAINS)));
+        refusal.unwrap_or(error)
     }
 
     fn note<T>(&self, node: NodeId, result: &Result<T>) {

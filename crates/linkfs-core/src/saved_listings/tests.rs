@@ -90,6 +90,7 @@ impl Scene {
             deadline: Duration::from_secs(5),
             allow_private_hosts: false,
             root: None,
+            identity: None,
             saved_listings: Some(SavedListings::new(self.cache.path(), identity)),
         };
         let drive = Drive::new("work", self.cloud.clone(), options).unwrap();

@@ -70,6 +70,11 @@ fn a_full_disk_pauses_writing_and_loses_nothing() {
     assert!(!file.write(39, &truth(&large, 39)), "paused");
     assert!(cache.file(&old).is_err(), "nothing is made while it pauses");
     assert_eq!(found(&file), kept);
+    assert_eq!(
+        cache.stats().quarantined,
+        0,
+        "what did not fit has no record"
+    );
 
     let other = open(disk.path(), NO_LIMIT).file(&large).expect("a file");
     assert!(

@@ -112,9 +112,11 @@ fn state_changed_by_two_processes_is_not_lost() {
     let identity = identity("a", 5);
     let files =
         [&fixture.cache, &fixture.another()].map(|cache| cache.file(&identity).expect("a file"));
+    let start = Barrier::new(2);
     thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..200 {
+            start.wait();
+            for _ in 0..2000 {
                 files[0].pin().expect("pinned");
                 assert!(files[0].is_pinned());
                 files[0].unpin().expect("unpinned");
@@ -123,7 +125,8 @@ fn state_changed_by_two_processes_is_not_lost() {
         });
         scope.spawn(|| {
             use super::super::Verified::{No, Yes};
-            for verified in [Yes, No].repeat(200) {
+            start.wait();
+            for verified in [Yes, No].repeat(2000) {
                 files[1].set_verified(verified).expect("written down");
                 assert_eq!(files[1].verified(), verified);
             }
