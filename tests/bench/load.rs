@@ -22,8 +22,8 @@ const PAGE: u64 = 4096;
 pub(crate) enum Load {
     /// Every file from its begin to its end, so many at once: open, read, close.
     Files { at_once: usize },
-    /// Pieces of the first file at random offsets that are multiples of 4 KiB. Each thread opens the
-    /// file once.
+    /// Pieces of the first file at random offsets that are multiples of 4 KiB, none of them twice. Each
+    /// thread opens the file once.
     Ranges {
         at_once: usize,
         block: u64,
@@ -61,6 +61,7 @@ impl Load {
         let transfers = match *self {
             Load::Files { .. } => urls.iter().cloned().map(Transfer::get).collect(),
             Load::Ranges { block, count, .. } => offsets(block, count, rig.stock.size, round)
+                .into_iter()
                 .map(|offset| Transfer::range(urls[0].clone(), offset, block))
                 .collect(),
         };
@@ -89,7 +90,7 @@ impl Load {
                 block,
                 count,
             } => {
-                let offsets: Vec<_> = offsets(block, count, stock.size, round).collect();
+                let offsets = offsets(block, count, stock.size, round);
                 in_threads(at_once, count, |next| {
                     let file = File::open(top.join(stock.path(0))).expect("the file opens");
                     let mut buffer = vec![0; block as usize];
@@ -134,18 +135,28 @@ fn read_file(path: &Path, buffer: &mut [u8], mut see: impl FnMut(u64, &[u8])) ->
     }
 }
 
-/// Offsets that look random and are the same for both sides of a round.
-fn offsets(block: u64, count: usize, size: u64, round: u64) -> impl Iterator<Item = u64> {
-    let places = (size - block) / PAGE + 1;
-    let mut random = vec![0; count * 8];
-    generated_bytes(round + 1_000_003, 0, &mut random);
-    let words: Vec<_> = random
-        .as_chunks()
-        .0
-        .iter()
-        .map(|word| u64::from_le_bytes(*word))
+/// Offsets in an order that looks random, the same for both sides of a round. The pieces do not overlap:
+/// each lies somewhere in a part of the file that is its own, so nothing is read twice.
+fn offsets(block: u64, count: usize, size: u64, round: u64) -> Vec<u64> {
+    let mut random = random_words(round, 2 * count);
+    let part = size / count as u64 / PAGE * PAGE;
+    let places = (part - block) / PAGE + 1;
+    let within = random.split_off(count);
+    let mut offsets: Vec<_> = (0..)
+        .zip(within)
+        .map(|(number, word)| number * part + word % places * PAGE)
+        .zip(random)
         .collect();
-    words.into_iter().map(move |word| word % places * PAGE)
+    offsets.sort_by_key(|(_, key)| *key);
+    offsets.into_iter().map(|(offset, _)| offset).collect()
+}
+
+fn random_words(seed: u64, count: usize) -> Vec<u64> {
+    let mut bytes = vec![0; count * 8];
+    // Far from the seeds of the files.
+    generated_bytes(seed + (1 << 40), 0, &mut bytes);
+    let words = bytes.as_chunks().0.iter();
+    words.map(|word| u64::from_le_bytes(*word)).collect()
 }
 
 #[cfg(test)]
@@ -153,20 +164,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_are_pages_inside_the_file_and_new_each_round() {
-        let take = |round| offsets(8192, 1000, 100_000, round).collect::<Vec<_>>();
-        let first = take(0);
-        assert_eq!(first, take(0));
-        assert_ne!(first, take(1));
-        assert!(
-            first
-                .iter()
-                .all(|at| at % PAGE == 0 && at + 8192 <= 100_000)
-        );
-        assert!(
-            first.contains(&0) && first.contains(&(22 * PAGE)),
-            "both ends"
-        );
+    fn pieces_are_at_pages_in_another_order_each_round_and_never_overlap() {
+        let (block, count, size) = (2 * PAGE, 100, 1000 * PAGE);
+        let mut first = offsets(block, count, size, 0);
+        assert_eq!(first, offsets(block, count, size, 0));
+        assert_ne!(first, offsets(block, count, size, 1));
+        assert!(!first.is_sorted());
+        first.sort();
+        assert!(first.iter().all(|at| at % PAGE == 0));
+        assert!(first.windows(2).all(|pair| pair[0] + block <= pair[1]));
+        assert!(first[count - 1] + block <= size);
     }
 
     #[test]
@@ -198,9 +205,9 @@ mod tests {
         let ranges = Load::Ranges {
             at_once: 2,
             block: 4096,
-            count: 50,
+            count: 4,
         };
-        for (load, bytes) in [(Load::Files { at_once: 2 }, 60_000), (ranges, 50 * 4096)] {
+        for (load, bytes) in [(Load::Files { at_once: 2 }, 60_000), (ranges, 4 * 4096)] {
             load.read(top.path(), &stock, 0, Check::Bytes);
             assert_eq!(load.bytes(&stock), bytes);
         }

@@ -49,6 +49,7 @@ fn run(action: Action) -> Result<(), String> {
 
 fn measure(options: &Options) -> Result<(), String> {
     let chosen = choose(options)?;
+    rig::remove_leftovers();
     let curl_start = curl::start_time();
     let mut report = Report::begin(curl_start);
     let mut rig = None;

@@ -18,7 +18,7 @@ pub(crate) struct Report {
 
 /// Says what a scenario measures.
 pub(crate) fn describe(scenario: &Scenario) {
-    println!("{:<15} {}", scenario.name, scenario.about);
+    println!("{:<14} {}", scenario.name, scenario.about);
 }
 
 impl Report {
@@ -31,7 +31,7 @@ impl Report {
             load.split(' ').next().unwrap_or_default()
         );
         println!(
-            "{:<15} {:>12} {:>12} {:>6} {:>13} {:>9} {:>7} {:>6} {:>9} {:>9}",
+            "{:<14} {:>12} {:>12} {:>6} {:>12} {:>8} {:>7} {:>8} {:>5} {:>6} {:>8}",
             "name",
             "limit",
             "linkfs",
@@ -39,6 +39,7 @@ impl Report {
             "of rounds",
             "target",
             "bytes",
+            "requests",
             "MiB",
             "CPU s",
             "server s"
@@ -91,6 +92,8 @@ struct Row {
     spread: (f64, f64),
     /// Bytes served for each that was asked for.
     bytes: Option<f64>,
+    /// Requests to the object store and calls of the API.
+    requests: u64,
     peak: u64,
     cpu: Duration,
     server_cpu: Duration,
@@ -113,6 +116,8 @@ impl Row {
         let bytes = asked.map(|asked| served.unwrap_or_default() as f64 / asked as f64);
         let peak = attempts.iter().map(|attempt| attempt.peak).max();
         let peak = peak.unwrap_or_default();
+        let requests = |attempt: &Attempt| attempt.served.requests + attempt.served.calls;
+        let requests = attempts.iter().map(requests).max();
         let too_many = scenario.bytes_at_most.zip(bytes);
         let is_met = scenario.target.is_met(ratio)
             && too_many.is_none_or(|(most, bytes)| bytes <= most)
@@ -123,6 +128,7 @@ impl Row {
             ratio,
             spread: spread(measured),
             bytes,
+            requests: requests.unwrap_or_default(),
             peak,
             cpu: middle(|attempt| attempt.cpu),
             server_cpu: middle(|attempt| attempt.server_cpu),
@@ -139,10 +145,10 @@ impl Row {
         };
         let spread = match measured.limits.is_empty() {
             true => String::new(),
-            false => format!("{:.2} to {:.2}", self.spread.0, self.spread.1),
+            false => format!("{:.2}..{:.2}", self.spread.0, self.spread.1),
         };
         format!(
-            "{:<15} {:>12} {:>12} {:>6} {:>13} {:>9} {:>7} {:>6} {:>9.2} {:>9.2}{}",
+            "{:<14} {:>12} {:>12} {:>6} {:>12} {:>8} {:>7} {:>8} {:>5} {:>6.2} {:>8.2}{}",
             scenario.name,
             self.limit.map_or("-".to_owned(), show),
             show(self.linkfs),
@@ -151,6 +157,7 @@ impl Row {
             target(scenario.target),
             self.bytes
                 .map_or("-".to_owned(), |bytes| format!("{bytes:.3}")),
+            self.requests,
             self.peak >> 20,
             self.cpu.as_secs_f64(),
             self.server_cpu.as_secs_f64(),
@@ -197,9 +204,10 @@ fn spread(measured: &Measured) -> (f64, f64) {
     let target = measured.scenario.target;
     let rounds = measured.limits.iter().zip(&measured.attempts);
     let ratios = rounds.map(|(limit, attempt)| target.ratio(Some(*limit), attempt.took));
-    ratios.fold((f64::INFINITY, 0.0), |(least, most), ratio| {
-        (least.min(ratio), most.max(ratio))
-    })
+    ratios.fold(
+        (f64::INFINITY, f64::NEG_INFINITY),
+        |(least, most), ratio| (least.min(ratio), most.max(ratio)),
+    )
 }
 
 /// A time as people compare it: the speed that it makes, or itself.
@@ -221,5 +229,69 @@ fn target(target: Target) -> String {
         Target::Beyond(most) => format!("<= +{} s", most.as_secs_f64()),
         Target::Within(most) => format!("<= {} s", most.as_secs_f64()),
         Target::Any => "-".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::Served;
+    use crate::scenarios;
+
+    /// `seq-cold` measured once: both sides took so long, and it cost so much.
+    fn sequential(linkfs_ms: u64, bytes_ratio: f64, peak_mib: u64) -> Measured {
+        let scenario = scenarios::all(false).swap_remove(0);
+        let asked = scenario
+            .work
+            .bytes(&scenario.stock)
+            .expect("it reads bytes");
+        let served = Served {
+            bytes: (asked as f64 * bytes_ratio) as u64,
+            requests: 8,
+            calls: 2,
+        };
+        let attempt = Attempt {
+            took: Duration::from_millis(linkfs_ms),
+            served,
+            cpu: Duration::ZERO,
+            server_cpu: Duration::ZERO,
+            peak: peak_mib << 20,
+        };
+        Measured {
+            scenario,
+            limits: vec![Duration::from_millis(100)],
+            attempts: vec![attempt],
+        }
+    }
+
+    #[test]
+    fn a_target_is_of_time_and_bytes_and_memory() {
+        for (linkfs_ms, bytes_ratio, peak_mib, is_met) in [
+            (200, 1.0, 320, true),
+            (201, 1.0, 320, false),
+            (200, 1.02, 320, false),
+            (200, 1.0, 321, false),
+        ] {
+            let row = Row::of(&sequential(linkfs_ms, bytes_ratio, peak_mib));
+            assert_eq!(row.is_met, is_met, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_all_figures_in_people_s_units() {
+        let measured = sequential(400, 1.0, 300);
+        let line = Row::of(&measured).line(&measured);
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let expected =
+            "seq-cold 21475 MB/s 5369 MB/s 0.25 0.25..0.25 >= 0.5 1.000 10 300 0.00 0.00 missed";
+        assert_eq!(fields.join(" "), expected);
+    }
+
+    #[test]
+    fn rounds_are_compared_in_pairs() {
+        let mut measured = sequential(200, 1.0, 1);
+        measured.limits.push(Duration::from_millis(50));
+        measured.attempts.push(measured.attempts[0]);
+        assert_eq!(spread(&measured), (0.25, 0.5));
     }
 }

@@ -1,6 +1,7 @@
 use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use linkfs_emulator::generated_bytes;
@@ -115,9 +116,28 @@ impl Rig {
     }
 }
 
+/// What folders on the disk are called before the part that is made up.
+const DISK_FOLDER: &str = "linkfs-bench-disk-";
+
 /// A folder on the disk that the program lies on: the usual place may be in memory.
 pub(crate) fn disk_folder() -> TempDir {
+    TempDir::with_prefix_in(DISK_FOLDER, beside_program()).expect("a folder")
+}
+
+/// Removes the folders of a benchmark that was interrupted: they hold gigabytes.
+pub(crate) fn remove_leftovers() {
+    let entries = fs::read_dir(beside_program()).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("its entries").path());
+    let is_leftover = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with(DISK_FOLDER)
+    };
+    for path in paths.filter(is_leftover) {
+        fs::remove_dir_all(path).expect("it is ours");
+    }
+}
+
+fn beside_program() -> PathBuf {
     let program = std::env::current_exe().expect("a program knows its own path");
-    let beside = program.parent().expect("it lies in a folder");
-    TempDir::with_prefix_in("bench-", beside).expect("a folder")
+    program.parent().expect("it lies in a folder").to_owned()
 }
