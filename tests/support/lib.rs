@@ -15,7 +15,7 @@ pub use drives::{DriveKind, DriveSetup};
 pub use foreground::Foreground;
 pub use mounted::{MountBuilder, Mounted, is_mounted};
 pub use outcomes::{assert_at_rest, errno, read_all, true_bytes, within};
-pub use program::{Home, linkfs_binary};
+pub use program::{Home, drive_section, linkfs_binary};
 pub use tools::{Outcome, eventually, run, shell};
 
 use linkfs_emulator::{ROOT_ID, Tree};

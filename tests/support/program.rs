@@ -12,10 +12,11 @@ use crate::tools::{Outcome, run};
 /// The program under test, beside the test's own executable.
 pub fn linkfs_binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
-    let deps = test.parent().expect("a test lies in a folder");
-    let built = deps
-        .parent()
-        .expect("which lies in the target folder")
+    // Tests lie in the folder `deps`, programs beside it.
+    let mut folders = test.ancestors().skip(1);
+    let built = folders
+        .find(|folder| !folder.ends_with("deps"))
+        .expect("they lie in the target folder")
         .join("linkfs");
     assert!(
         built.is_file(),
@@ -125,7 +126,7 @@ impl Default for Home {
 }
 
 /// The section of a drive, from the keys that an emulator names.
-pub(crate) fn drive_section(name: &str, keys: &Value) -> String {
+pub fn drive_section(name: &str, keys: &Value) -> String {
     let mut text = format!("[drives.{name}]\n");
     for (key, value) in keys.as_object().expect("an object of keys") {
         // Strings, numbers and booleans are written alike in JSON and TOML.

@@ -39,6 +39,8 @@ pub(crate) struct Conduct {
     replace: Option<(u64, Option<u64>)>,
     drip: Option<(u64, Duration)>,
     pub(crate) bytes_per_second: Option<u64>,
+    /// Bytes a second that all bodies share.
+    pub(crate) line_rate: Option<u64>,
 }
 
 impl Conduct {
@@ -129,8 +131,8 @@ impl Sending {
         if self.sent == self.plan.length {
             return Ok(None);
         }
-        self.keep_pace().await;
         let piece = self.plan.conduct.piece(self.sent, self.plan.length);
+        self.keep_pace(piece).await;
         let length = usize::try_from(piece).expect("a piece is at most a chunk");
         let bytes = self
             .plan
@@ -192,13 +194,16 @@ impl Sending {
         self.connection.flushed_since(mark).await;
     }
 
-    async fn keep_pace(&self) {
+    async fn keep_pace(&self, piece: u64) {
         if let Some((_, pause)) = self.plan.conduct.drip {
             sleep(pause).await;
         }
         if let Some(rate) = self.plan.conduct.bytes_per_second {
             let due = Duration::from_secs_f64(self.sent as f64 / rate as f64);
             sleep_until(self.started + due).await;
+        }
+        if let Some(rate) = self.plan.conduct.line_rate {
+            self.cloud.line.pass(piece, rate).await;
         }
     }
 }

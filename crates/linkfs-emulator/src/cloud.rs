@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::line::Line;
 use crate::{Clock, Counters, Faults, LinkPolicy, Pacing, Setting, Tree};
 
 /// What every emulated drive stands on. Clones share it all.
@@ -12,6 +13,8 @@ pub struct Cloud {
     pub counters: Counters,
     pub pacing: Setting<Pacing>,
     pub links: Setting<LinkPolicy>,
+    /// What all bodies pass through when the pacing gives it a rate.
+    pub(crate) line: Line,
     link_epoch: Arc<AtomicU64>,
 }
 

@@ -24,6 +24,7 @@ mod folder;
 mod gate;
 pub mod koodrive;
 mod lies;
+mod line;
 mod link_policy;
 mod mime;
 mod object_store;

@@ -395,8 +395,10 @@ impl ObjectStore {
         let (first, length) = range.span(size);
         let lies = Lies::from_strikes(strikes);
         let mut conduct = Conduct::from_strikes(strikes);
-        let rate = cloud.pacing.get().rate_per_stream;
-        conduct.bytes_per_second = conduct.bytes_per_second.or((rate > 0).then_some(rate));
+        let pacing = cloud.pacing.get();
+        let limit = |rate: u64| (rate > 0).then_some(rate);
+        conduct.bytes_per_second = conduct.bytes_per_second.or(limit(pacing.rate_per_stream));
+        conduct.line_rate = limit(pacing.link_rate);
         let length = lies.short_at.map_or(length, |at| at.min(length));
         let plan = BodyPlan {
             first: lies.first_sent(first, length, size),

@@ -10,4 +10,6 @@ pub struct Pacing {
     pub data_latency_ms: u64,
     /// Bytes a second of each body on the data port; 0 is as fast as the machine allows.
     pub rate_per_stream: u64,
+    /// Bytes a second of all bodies on the data port together; 0 is as fast as the machine allows.
+    pub link_rate: u64,
 }

@@ -1,0 +1,59 @@
+//! A file that was read before, beside the same file on the local disk.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::time::Duration;
+
+use linkfs_tests::eventually;
+
+use crate::load::Load;
+use crate::mount::{Attempt, Mount, has_disk_cache};
+use crate::rig::{Rig, disk_folder};
+use crate::scenario::timed;
+use crate::stock::Check;
+
+/// The file on the local disk, none of its pages in memory.
+pub(crate) fn limit(rig: &Rig, load: &Load, round: u64) -> Duration {
+    let top = rig.local().path();
+    drop_pages(top).expect("the disk is read");
+    timed(|| load.read(top, &rig.stock, round, Check::Pages))
+}
+
+/// The file in a mount that has read all of it, none of its pages in memory.
+pub(crate) fn linkfs(rig: &Rig, load: &Load, round: u64) -> Attempt {
+    let disk = disk_folder();
+    let disk = has_disk_cache(&rig.cloud).then(|| disk.path());
+    let mount = Mount::new(&rig.cloud, disk);
+    let (top, stock) = (mount.folder(), &rig.stock);
+    Load::Files { at_once: 1 }.read(top, stock, round, Check::Bytes);
+    let path = top.join(stock.path(0));
+    if let Some(disk) = disk {
+        eventually("all of the file is kept", || {
+            let cached = xattr::get(&path, "user.linkfs.cached").expect("the mount tells");
+            cached.as_deref() == Some(b"100")
+        });
+        drop_pages(disk).expect("the cache is read");
+    }
+    drop_pages(&path).expect("the file opens");
+    mount.attempt(&rig.cloud, || {
+        timed(|| load.read(top, stock, round, Check::Pages))
+    })
+}
+
+/// Lets the kernel forget what it holds of a file, or of each below a folder. What is not written yet
+/// is written first, because the kernel does not forget that.
+fn drop_pages(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return fs::read_dir(path)?.try_for_each(|entry| drop_pages(&entry?.path()));
+    }
+    let file = File::open(path)?;
+    // A file that only reads has nothing to write, whatever it answers.
+    let _unwritten = file.sync_all();
+    // SAFETY: plain numbers, and a descriptor that `file` keeps open.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        number => Err(io::Error::from_raw_os_error(number)),
+    }
+}

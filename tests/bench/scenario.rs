@@ -1,0 +1,154 @@
+use std::time::{Duration, Instant};
+
+use linkfs_emulator::Pacing;
+
+use crate::figures::Target;
+use crate::listing::Tool;
+use crate::load::Load;
+use crate::mount::{self, Attempt, Mount};
+use crate::rig::Rig;
+use crate::stock::{Check, Stock};
+use crate::{cached, curl, first_byte, listing};
+
+/// Something to be measured, and what is expected of it.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// What exactly the two sides do.
+    pub(crate) about: &'static str,
+    pub(crate) stock: Stock,
+    pub(crate) work: Work,
+    pub(crate) pacing: Pacing,
+    /// How slow the drive is for the limit's side.
+    pub(crate) limit_pacing: Pacing,
+    pub(crate) target: Target,
+    /// The most bytes that the drive may serve for each that was asked for.
+    pub(crate) bytes_at_most: Option<f64>,
+    /// The most memory that the mount's process may have, in bytes.
+    pub(crate) memory_at_most: Option<u64>,
+    /// Done once, and not at all in a quick run unless it is named.
+    pub(crate) is_long: bool,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// In a fresh mount whose folder was listed; the limit is curl with signed links.
+    Read(Load),
+    /// As [`Work::Read`], of a file that was read before; the limit is the local disk.
+    ReadAgain(Load),
+    /// The head of the first file of a fresh mount.
+    FirstByte,
+    /// The heads of the files behind it.
+    NextByte,
+    /// A tool in a fresh mount; the limit is the list calls of the first folder, if that is all.
+    Look { tool: Tool, has_limit: bool },
+    /// A tool in a mount where it was used before; there is no limit.
+    LookAgain(Tool),
+}
+
+/// What a scenario came to, round by round.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) scenario: Scenario,
+    pub(crate) limits: Vec<Duration>,
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+impl Scenario {
+    /// Measures both sides in turns.
+    ///
+    /// # Panics
+    /// When something fails, or wrong bytes come.
+    pub(crate) fn measure(self, rig: &Rig, rounds: usize) -> Measured {
+        let rounds = if self.is_long { 1 } else { rounds };
+        let (mut limits, mut attempts) = (Vec::new(), Vec::new());
+        for round in 0..rounds as u64 {
+            // Whatever is prepared is prepared at full speed.
+            self.work.prepare(rig);
+            rig.cloud.pace(&self.limit_pacing);
+            limits.extend(self.work.limit(rig, round));
+            rig.cloud.pace(&self.pacing);
+            attempts.push(self.work.linkfs(rig, round));
+            rig.cloud.pace(&Pacing::default());
+        }
+        Measured {
+            scenario: self,
+            limits,
+            attempts,
+        }
+    }
+}
+
+impl Work {
+    fn prepare(&self, rig: &Rig) {
+        match self {
+            Work::Read(_) | Work::FirstByte | Work::NextByte => drop(rig.urls()),
+            Work::ReadAgain(_) => drop(rig.local()),
+            Work::Look {
+                has_limit: true, ..
+            } => drop(rig.list_requests()),
+            Work::Look { .. } | Work::LookAgain(_) => {}
+        }
+    }
+
+    fn limit(&self, rig: &Rig, round: u64) -> Option<Duration> {
+        match self {
+            Work::Read(load) => Some(read_with_curl(rig, load, round)),
+            Work::ReadAgain(load) => Some(cached::limit(rig, load, round)),
+            Work::FirstByte => Some(first_byte::limit_of_cold(rig)),
+            Work::NextByte => Some(first_byte::limit_of_next(rig)),
+            Work::Look { has_limit, .. } => has_limit.then(|| listing::limit(rig)),
+            Work::LookAgain(_) => None,
+        }
+    }
+
+    fn linkfs(&self, rig: &Rig, round: u64) -> Attempt {
+        match *self {
+            Work::Read(load) => read_mounted(rig, &load, round),
+            Work::ReadAgain(load) => cached::linkfs(rig, &load, round),
+            Work::FirstByte => first_byte::cold(rig),
+            Work::NextByte => first_byte::next(rig),
+            Work::Look { tool, .. } => listing::cold(rig, tool),
+            Work::LookAgain(tool) => listing::again(rig, tool),
+        }
+    }
+
+    /// Bytes that are asked for, if it is bytes that the work is about.
+    pub(crate) fn bytes(&self, stock: &Stock) -> Option<u64> {
+        match self {
+            Work::Read(load) | Work::ReadAgain(load) => Some(load.bytes(stock)),
+            _ => None,
+        }
+    }
+}
+
+fn read_with_curl(rig: &Rig, load: &Load, round: u64) -> Duration {
+    let (transfers, at_once) = load.transfers(rig, round);
+    let transferred = curl::transfer(&transfers, at_once, rig.curl_start);
+    assert_eq!(transferred.bytes, load.bytes(&rig.stock), "curl got all");
+    // A limit that connects anew would be too low.
+    let connections = transferred.connections;
+    assert!(connections <= at_once as u64, "{connections} connections");
+    transferred.took
+}
+
+fn read_mounted(rig: &Rig, load: &Load, round: u64) -> Attempt {
+    let mount = Mount::new(&rig.cloud, None);
+    let (top, stock) = (mount.folder(), &rig.stock);
+    mount::list(&top.join(stock.first_folder())).expect("the folder is read");
+    let attempt = mount.attempt(&rig.cloud, || {
+        timed(|| load.read(top, stock, round, Check::Pages))
+    });
+    // The kernel still has the pages that were read: these very bytes are checked, all of them.
+    rig.cloud.pace(&Pacing::default());
+    load.read(top, stock, round, Check::Bytes);
+    attempt
+}
+
+/// How long `work` takes.
+pub(crate) fn timed(work: impl FnOnce()) -> Duration {
+    let started = Instant::now();
+    work();
+    started.elapsed()
+}
