@@ -544,6 +544,8 @@ async fn items_come_in_all_the_forms_they_are_known_in() {
         (&online["type"], &online["storageDriver"]),
         (&json!("file"), &json!("ALIDOC"))
     );
+    assert_eq!(online["uuid"], drive.emulator.uuid("5521"));
+    assert!(online.get("partitionType").is_none(), "{online}");
     assert_eq!(deleted["status"], "DELETED");
     let path = "v1.0/storage/spaces/854001/dentries/5521/downloadInfos/query";
     let (status, refused) = drive.post(path, json!({})).await;
