@@ -52,3 +52,9 @@ macro_rules! conformance {
 }
 
 conformance!(koodrive, pds, dingtalk);
+
+/// What only one drive has.
+#[test]
+fn a_web_document_has_a_page_and_no_bytes() {
+    rig::run(listing::a_web_document_has_a_page_and_no_bytes());
+}

@@ -19,7 +19,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use linkfs_emulator::{Content, EmulatedDrive, NewNode, ROOT_ID, Tree};
 use linkfs_emulator::{dingtalk, koodrive, pds};
-use linkfs_provider::{Item, ItemId, Link, Plugin, Provider, ProviderError, Secret, Settings};
+use linkfs_provider::{
+    Item, ItemId, ItemKind, Link, Plugin, Provider, ProviderError, Secret, Settings,
+};
 use serde_json::{Map, Value, json};
 
 /// The time of every golden answer.
@@ -160,11 +162,11 @@ fn dingtalk() -> Sides {
                     used_bytes: Some(5 << 30),
                     ..dingtalk::Knobs::default()
                 },
-                ..dingtalk::Options::with_tree(tree(
+                ..dingtalk::Options::with_tree(with_document(tree(
                     "5500",
                     ("5521", "hello.txt"),
                     "Hello, world!".into(),
-                ))
+                )))
             };
             Box::new(dingtalk::Emulator::start_blocking(options).expect("DingTalk starts"))
         },
@@ -190,6 +192,21 @@ fn tree(folder: &str, (file, name): (&str, &str), content: Content) -> Tree {
         id: Some(file.into()),
         created: at("2026-01-02T03:05:00.120Z"),
         modified: at("2026-01-02T03:05:00.120Z"),
+        ..NewNode::default()
+    });
+    tree
+}
+
+/// With an online document.
+fn with_document(tree: Tree) -> Tree {
+    let at = |text: &str| Some(text.parse().expect("a time"));
+    tree.add(NewNode {
+        parent: ROOT_ID.into(),
+        name: "Plan.adoc".into(),
+        content: Some("".into()),
+        id: Some("5530".into()),
+        created: at("2026-01-02T03:06:00Z"),
+        modified: at("2026-01-04T03:06:00Z"),
         ..NewNode::default()
     });
     tree
@@ -471,8 +488,13 @@ fn of_item(item: &Item) -> Value {
         .modified
         .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let ms = modified.map(|since| u64::try_from(since.as_millis()).expect("a near time"));
-    let size = (!item.is_folder()).then(|| item.size());
-    json!({"id": item.id, "name": item.name, "size": size, "modified_ms": ms})
+    let mut told = json!({"id": item.id, "name": item.name, "size": null, "modified_ms": ms});
+    match &item.kind {
+        ItemKind::Folder => {}
+        ItemKind::File { size } => told["size"] = json!(size),
+        ItemKind::WebDocument { address } => told["page"] = json!(address.as_str()),
+    }
+    told
 }
 
 fn of_link(link: &Link) -> Value {

@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linkfs_emulator::{ROOT_ID, Tree, fixtures};
-use linkfs_provider::{ErrorKind, ItemId};
+use linkfs_provider::{ErrorKind, ItemId, ItemKind};
 
+use crate::drives;
 use crate::rig::{Start, link, list_all};
 
 const WIDE: usize = 250;
@@ -121,6 +122,36 @@ pub(crate) async fn what_is_missing_is_not_found(start: Start) {
     let listed = provider.list(&rig.id(&folder), None).await;
     let listed = listed.expect_err("the folder is gone");
     assert_eq!(listed.kind, ErrorKind::NotFound, "{listed}");
+}
+
+/// The drive itself leads from the address back to the document.
+pub(crate) async fn a_web_document_has_a_page_and_no_bytes() {
+    let tree = Tree::new();
+    let plan = tree.add_file(ROOT_ID, "Plan.adoc", "what the drive counts as its size");
+    let rig = drives::dingtalk(tree);
+    let provider = rig.open().await;
+    let listed = list_all(&*provider, &provider.about().root).await;
+    let ItemKind::WebDocument { address } = &listed[0].kind else {
+        panic!("{listed:?}")
+    };
+    let by_url = rig.drive.endpoint() + "/v2.0/wiki/nodes/queryByUrl";
+    let operator = rig.logins[0].config["union_id"].as_str().expect("a text");
+    let token = rig.logins[2].config["token"].as_str().expect("a text");
+    let answer = reqwest::Client::new()
+        .post(format!("{by_url}?operatorId={operator}"))
+        .header("x-acs-dingtalk-access-token", token)
+        .body(serde_json::json!({"url": address.as_str()}).to_string())
+        .send()
+        .await
+        .expect("the drive answers");
+    let answer = answer.bytes().await.expect("a body");
+    let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+    assert_eq!(answer["node"]["name"], "Plan.adoc", "{answer}");
+    let stat = provider.stat(&rig.id(&plan)).await;
+    assert_eq!(stat.as_ref(), Ok(&listed[0]));
+    let refused = link(&*provider, &rig.id(&plan)).await;
+    let refused = refused.expect_err("there is nothing to download");
+    assert_eq!(refused.kind, ErrorKind::Unsupported, "{refused}");
 }
 
 pub(crate) async fn usage_is_the_sum_of_the_files(start: Start) {

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use linkfs_provider::{ByteCount, Item, Offset};
+use linkfs_provider::{ByteCount, Item, ItemKind, Offset};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -47,15 +47,16 @@ impl Content {
     /// The content of a file node.
     ///
     /// # Errors
-    /// `IsAFolder` for a node without bytes.
+    /// `IsAFolder` for a node that has no bytes on a drive.
     pub(crate) fn of(
         node: Arc<Node>,
         tree: Arc<Tree>,
         cache: Arc<BlockCache>,
     ) -> Result<Arc<Content>> {
         let (drive, item) = node.item().ok_or(Error::IsAFolder)?;
-        if item.is_folder() {
-            return Err(Error::IsAFolder);
+        match item.kind {
+            ItemKind::File { .. } => {}
+            ItemKind::Folder | ItemKind::WebDocument { .. } => return Err(Error::IsAFolder),
         }
         let (drive, item) = (drive.clone(), item.clone());
         Ok(Arc::new(Content {

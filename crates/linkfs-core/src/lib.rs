@@ -24,6 +24,7 @@ mod open_file;
 mod range_job;
 mod read_pattern;
 mod retry;
+mod shortcut;
 mod status;
 mod tree;
 mod volume;

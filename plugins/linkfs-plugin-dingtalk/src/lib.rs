@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The app needs the permissions `Storage.File.Read` and `Storage.DownloadInfo.Read`. An online document
-//! has no bytes to download: it is listed as an empty file.
+//! has no bytes to download: it is a web document, with the address of its page.
 //!
 //! The map, from the outside in:
 //! - `config` reads the settings and refuses contradictory ones;
