@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use linkfs_emulator::{Content, EmulatedDrive, NewNode, ROOT_ID, Tree};
 use linkfs_emulator::{dingtalk, koodrive, pds};
 use linkfs_provider::{
-    Item, ItemId, ItemKind, Link, Plugin, Provider, ProviderError, Secret, Settings,
+    Item, ItemId, ItemKind, Link, Plugin, Provider, ProviderError, Secret, Settings, Space,
 };
 use serde_json::{Map, Value, json};
 
@@ -83,6 +83,7 @@ fn koodrive() -> Sides {
                 space: "IAACq0f3b6d1c9e4a72".into(),
                 credentials: koodrive::Credentials {
                     token: token.into(),
+                    user_id: "u-7f21".into(),
                     session_id: "fake-golden-session".into(),
                     account: "fake-golden-account".into(),
                     password: "fake-golden-password".into(),
@@ -125,6 +126,7 @@ fn pds() -> Sides {
                 },
                 knobs: pds::Knobs {
                     total_size: 1 << 40,
+                    group_drives: 1,
                     used_bytes: Some(73_400_320),
                     ..pds::Knobs::default()
                 },
@@ -159,6 +161,7 @@ fn dingtalk() -> Sides {
                 },
                 knobs: dingtalk::Knobs {
                     quota_bytes: 100 << 30,
+                    other_spaces: 1,
                     used_bytes: Some(5 << 30),
                     ..dingtalk::Knobs::default()
                 },
@@ -265,6 +268,13 @@ impl Golden {
         Path::new(&self.name)
             .file_stem()
             .is_some_and(|stem| stem == call)
+    }
+
+    /// Whether the call is one of several for the same answer: `WHAT` or `WHAT-PART`.
+    fn is_about(&self, what: &str) -> bool {
+        let stem = Path::new(&self.name).file_stem();
+        let stem = stem.and_then(|stem| stem.to_str()).unwrap_or_default();
+        stem.split('-').next() == Some(what)
     }
 
     /// The token of the request.
@@ -468,6 +478,10 @@ async fn ask(provider: &dyn Provider, golden: &Golden, sides: &Sides) -> Value {
             let usage = provider.usage().await;
             usage.map(|usage| json!({"total": usage.total, "used": usage.used}))
         }
+        () if golden.is_about("spaces") => {
+            let spaces = provider.spaces().expect("the drive tells").spaces().await;
+            spaces.map(|spaces| json!({"spaces": spaces.iter().map(of_space).collect::<Vec<_>>()}))
+        }
         // A login shows in what it opens.
         () => page().await.map(|page| json!({"items": page.items.len()})),
     };
@@ -495,6 +509,10 @@ fn of_item(item: &Item) -> Value {
         ItemKind::WebDocument { address } => told["page"] = json!(address.as_str()),
     }
     told
+}
+
+fn of_space(space: &Space) -> Value {
+    json!({"id": space.id, "name": space.name, "kind": format!("{:?}", space.kind)})
 }
 
 fn of_link(link: &Link) -> Value {

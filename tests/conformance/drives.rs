@@ -69,8 +69,15 @@ pub(crate) fn pds(tree: Tree) -> Rig {
         signing_secret: "canary-pds-signing".into(),
         ..aliyun::Credentials::default()
     };
+    // More than a page of each.
+    let knobs = aliyun::Knobs {
+        other_drives: 120,
+        group_drives: 110,
+        ..aliyun::Knobs::default()
+    };
     let options = aliyun::Options {
         credentials: credentials.clone(),
+        knobs,
         ..aliyun::Options::with_tree(tree)
     };
     let drive = aliyun::Emulator::start_blocking(options).expect("PDS starts");
@@ -87,6 +94,7 @@ pub(crate) fn pds(tree: Tree) -> Rig {
         renews,
     };
     let mut rig = Rig::new(drive, linkfs_plugin_pds::PLUGIN);
+    rig.spaces = 1 + 120 + 110;
     rig.logins = vec![
         login(refresh, &["refresh_token", "client_secret"], true),
         login(token, &["token"], false),
@@ -101,8 +109,14 @@ pub(crate) fn dingtalk(tree: Tree) -> Rig {
         signing_secret: "canary-ding-signing".into(),
         ..ding::Credentials::default()
     };
+    // More than a page.
+    let knobs = ding::Knobs {
+        other_spaces: 120,
+        ..ding::Knobs::default()
+    };
     let options = ding::Options {
         credentials: credentials.clone(),
+        knobs,
         ..ding::Options::with_tree(tree)
     };
     let drive = ding::Emulator::start_blocking(options).expect("DingTalk starts");
@@ -124,6 +138,7 @@ pub(crate) fn dingtalk(tree: Tree) -> Rig {
         renews,
     };
     let mut rig = Rig::new(drive, linkfs_plugin_dingtalk::PLUGIN);
+    rig.spaces = 1 + 1 + 120;
     rig.logins = vec![
         login(app, &["app_secret"], true),
         login(corp, &["client_secret"], true),

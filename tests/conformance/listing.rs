@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use linkfs_emulator::{ROOT_ID, Tree, fixtures};
+use linkfs_emulator::{Action, ROOT_ID, Rule, Tree, fixtures};
 use linkfs_provider::{ErrorKind, ItemId, ItemKind};
 
 use crate::drives;
@@ -152,6 +152,39 @@ pub(crate) async fn a_web_document_has_a_page_and_no_bytes() {
     let refused = link(&*provider, &rig.id(&plan)).await;
     let refused = refused.expect_err("there is nothing to download");
     assert_eq!(refused.kind, ErrorKind::Unsupported, "{refused}");
+}
+
+/// By every way to log in, in as many pages as it takes.
+pub(crate) async fn the_spaces_of_the_account_are_told(start: Start) {
+    for index in 0..start(Tree::new()).logins.len() {
+        let rig = start(Tree::new());
+        let login = &rig.logins[index];
+        let provider = rig.open_with(login).await;
+        let told = provider.spaces().expect("the drive tells");
+        let spaces = told.spaces().await.expect("its spaces");
+        assert!(spaces.iter().all(|space| !space.name.is_empty()));
+        let ids: BTreeSet<&str> = spaces.iter().map(|space| space.id.as_str()).collect();
+        let counts = (spaces.len(), ids.len());
+        assert_eq!(counts, (rig.spaces, rig.spaces), "login {index}");
+        let in_use = ["space", "drive"].map(|key| login.config.get(key));
+        let in_use = in_use
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|id| id.as_str());
+        assert!(
+            in_use.is_some_and(|id| ids.contains(id)),
+            "login {index}: {spaces:?}"
+        );
+        let down = Action::Status {
+            code: 503,
+            retry_after: None,
+            body: None,
+        };
+        rig.drive.faults().add(Rule::on("any", down));
+        let error = told.spaces().await.expect_err("the drive is down");
+        assert_eq!(error.kind, ErrorKind::Unavailable, "login {index}: {error}");
+    }
 }
 
 pub(crate) async fn usage_is_the_sum_of_the_files(start: Start) {
