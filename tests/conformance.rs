@@ -27,6 +27,7 @@ macro_rules! conformance {
             listing::stat_tells_what_the_listing_tells,
             listing::what_is_missing_is_not_found,
             listing::usage_is_the_sum_of_the_files,
+            listing::the_spaces_of_the_account_are_told,
             fetching::each_file_of_a_batch_has_its_own_answer,
             fetching::a_batch_is_matched_by_id_and_not_by_place,
             fetching::a_link_holds_as_long_as_it_says,
@@ -52,3 +53,9 @@ macro_rules! conformance {
 }
 
 conformance!(koodrive, pds, dingtalk);
+
+/// What only one drive has.
+#[test]
+fn a_web_document_has_a_page_and_no_bytes() {
+    rig::run(listing::a_web_document_has_a_page_and_no_bytes());
+}

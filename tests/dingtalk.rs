@@ -1,15 +1,16 @@
 //! What DingTalk alone asks of a client: links with signed headers and several hosts, files in an
-//! archive, documents without bytes.
+//! archive, documents that are web pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::time::Duration;
 
 use linkfs_emulator::dingtalk::{Emulator, Knobs, Options};
-use linkfs_emulator::{Action, ROOT_ID, Rule, Tree};
+use linkfs_emulator::{Action, NewNode, ROOT_ID, Rule, Tree};
 use linkfs_tests::{
-    Mounted, assert_at_rest, errno, mib, read_all, tree_with_file, true_bytes, within,
+    Home, Mounted, assert_at_rest, errno, mib, read_all, shell, tree_with_file, true_bytes, within,
 };
 use serde_json::Value;
 
@@ -135,27 +136,117 @@ fn an_archived_file_is_busy_and_no_other_waits_for_it() {
     assert_at_rest(&emulator, &mount);
 }
 
+/// What `user.linkfs.NAME` says of a file.
+fn attribute(path: &Path, name: &str) -> String {
+    let value = xattr::get(path, format!("user.linkfs.{name}")).expect("it is read");
+    String::from_utf8(value.expect("it is there")).expect("text")
+}
+
 #[test]
-fn online_documents_are_shown_as_empty_files() {
+fn an_online_document_is_a_link_to_its_page() {
     let tree = Tree::new();
-    tree.add_file(ROOT_ID, "Plan.adoc", "what the drive counts as its size");
-    tree.add_file(ROOT_ID, "plain.txt", "text");
+    let add = |name: &str, text: &str, created: &str| {
+        tree.add(NewNode {
+            parent: ROOT_ID.into(),
+            name: name.into(),
+            content: Some(text.into()),
+            created: Some(created.parse().expect("a time")),
+            ..NewNode::default()
+        })
+    };
+    let size = "what the drive counts as its size";
+    let plan = add("Plan.adoc", size, "2026-01-02T03:04:05Z");
+    let own = "a file that has just that name";
+    let file = add("Plan.adoc.url", own, "2026-01-02T03:04:06Z");
     let emulator = start(&tree, Knobs::default());
     let mount = Mounted::new(&emulator);
+    let path = mount.path("Plan.adoc.url");
+    let listed = fs::read_dir(mount.folder()).expect("it lists").count();
+    let before = emulator.counters().snapshot();
+
+    let address = format!(
+        "https://alidocs.dingtalk.com/i/nodes/{}",
+        emulator.uuid(&plan)
+    );
+    let text = format!("[InternetShortcut]\r\nURL={address}\r\n");
+    let about = fs::metadata(&path).expect("it is there");
+    assert_eq!((about.is_file(), about.len()), (true, text.len() as u64));
+    assert_eq!(read_all(&path), Ok(text.clone().into_bytes()));
+    let mut middle = [0; 16];
+    let opened = File::open(&path).expect("it opens");
+    opened.read_exact_at(&mut middle, 1).expect("it reads");
+    drop(opened);
+    assert_eq!(&middle, b"InternetShortcut");
+    let line = r#"cp Plan.adoc.url "$1"; cmp Plan.adoc.url "$1"; grep -l https: Plan.adoc.url; cat Plan.adoc.url"#;
+    let told = shell(mount.folder(), line, &mount.home().path().join("copy")).success();
+    assert_eq!(told, format!("Plan.adoc.url\n{text}"));
+    for (name, value) in [
+        ("url", address.as_str()),
+        ("name", "Plan.adoc"),
+        ("id", &plan),
+        ("cached", "100"),
+    ] {
+        assert_eq!(attribute(&path, name), value, "{name}");
+    }
+    let written = fs::OpenOptions::new().write(true).open(&path);
+    assert_eq!(errno(written).map(drop), Err(libc::EROFS));
+
+    // The file of that name is there as well, with its own bytes and no page.
     let entries = fs::read_dir(mount.folder()).expect("it lists");
-    let names: BTreeSet<_> = entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("text")
-        })
-        .collect();
-    assert_eq!(names, ["Plan.adoc", "plain.txt"].map(str::to_owned).into());
-    let about = fs::metadata(mount.path("Plan.adoc")).expect("it is there");
-    assert!(about.is_file() && about.len() == 0, "{about:?}");
-    assert_eq!(read_all(&mount.path("Plan.adoc")), Ok(Vec::new()));
-    assert_eq!(read_all(&mount.path("plain.txt")), Ok(b"text".to_vec()));
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let other = paths
+        .into_iter()
+        .find(|other| *other != path)
+        .expect("the file");
+    assert_eq!((listed, attribute(&other, "id")), (2, file));
+    assert_eq!(xattr::get(&other, "user.linkfs.url").expect("read"), None);
+    let after = emulator.counters().snapshot();
+    assert_eq!(after.calls.get("download"), before.calls.get("download"));
+    assert_eq!(after.calls.get("list"), before.calls.get("list"));
+    assert_eq!(read_all(&other), Ok(own.into()));
     assert_at_rest(&emulator, &mount);
+}
+
+#[test]
+fn a_document_that_is_edited_is_the_same_link() {
+    let tree = Tree::new();
+    let plan = tree.add_file(ROOT_ID, "Plan.adoc", "a draft");
+    let emulator = start(&tree, Knobs::default());
+    let look = || {
+        let mount = Mounted::new(&emulator);
+        let about = fs::metadata(mount.path("Plan.adoc.url")).expect("it is there");
+        (
+            about.ino(),
+            about.len(),
+            attribute(&mount.path("Plan.adoc.url"), "version"),
+        )
+    };
+    let first = look();
+    assert!(tree.replace_content(&plan, "a longer draft"));
+    let second = look();
+    assert_eq!((first.0, first.1), (second.0, second.1));
+    assert_ne!(first.2, second.2);
+}
+
+#[test]
+fn a_document_is_shown_by_the_program_and_has_no_link() {
+    let tree = Tree::new();
+    let plan = tree.add_file(ROOT_ID, "Plan.adoc", "");
+    let emulator = start(&tree, Knobs::default());
+    let home = Home::new();
+    home.configure(&Mounted::builder(&emulator).config());
+    let path = "work:/Plan.adoc.url";
+    let text = home.run_linkfs(&["cat", path]).success();
+    assert!(text.contains(&emulator.uuid(&plan)), "{text}");
+    let stat = home.run_linkfs(&["stat", "--json", path]).success();
+    let stat: Value = serde_json::from_str(&stat).expect("JSON");
+    assert_eq!(stat["size_bytes"], text.len(), "{stat}");
+    let url = stat["url"].as_str().expect("an address");
+    assert!(text.contains(&format!("URL={url}\r\n")), "{text}");
+    let refused = home.run_linkfs(&["link", path]).failure();
+    assert!(
+        refused.contains("no bytes to link to") && refused.contains(url),
+        "{refused}"
+    );
+    assert_eq!(emulator.counters().calls("download"), 0);
 }

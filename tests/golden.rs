@@ -5,12 +5,13 @@
 //! misreading of the other.
 //!
 //! The answer is the least that the drive says: the emulator may say more. At the places named in `varies`
-//! only the kind of value counts.
+//! only the kind of value counts, and so it does for what a plugin makes up for each request: the `state` of a
+//! login, the number and the times of an assertion.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
@@ -19,7 +20,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use linkfs_emulator::{Content, EmulatedDrive, NewNode, ROOT_ID, Tree};
 use linkfs_emulator::{dingtalk, koodrive, pds};
-use linkfs_provider::{Item, ItemId, Link, Plugin, Provider, ProviderError, Secret, Settings};
+use linkfs_provider::{
+    Item, ItemId, ItemKind, Link, Plugin, Provider, ProviderError, Secret, Settings, Space,
+};
+use linkfs_tests::AppKey;
+use reqwest::Url;
 use serde_json::{Map, Value, json};
 
 /// The time of every golden answer.
@@ -27,6 +32,9 @@ const DATE: &str = "Mon, 05 Jan 2026 08:09:10 GMT";
 
 /// The token that golden requests carry.
 const TOKEN: &str = "fake-golden-token";
+
+/// The key of the application that golden requests come from.
+static APP_KEY: LazyLock<AppKey> = LazyLock::new(AppKey::generate);
 
 /// What the tests need to know of a drive.
 struct Sides {
@@ -50,6 +58,8 @@ struct Golden {
     headers: BTreeMap<String, String>,
     body: Option<Value>,
     form: Option<BTreeMap<String, String>>,
+    /// What a signed field of the form claims.
+    assertion: Option<Value>,
     status: u16,
     response: Value,
     varies: Vec<String>,
@@ -81,6 +91,7 @@ fn koodrive() -> Sides {
                 space: "IAACq0f3b6d1c9e4a72".into(),
                 credentials: koodrive::Credentials {
                     token: token.into(),
+                    user_id: "u-7f21".into(),
                     session_id: "fake-golden-session".into(),
                     account: "fake-golden-account".into(),
                     password: "fake-golden-password".into(),
@@ -119,10 +130,14 @@ fn pds() -> Sides {
                     refresh_token: "fake-golden-refresh".into(),
                     client_id: "fake-golden-app".into(),
                     client_secret: "fake-golden-secret".into(),
+                    app_public_key: Some(APP_KEY.public()),
+                    auth_code: "fake-golden-code".into(),
+                    redirect_uri: "http://127.0.0.1/callback".into(),
                     ..pds::Credentials::default()
                 },
                 knobs: pds::Knobs {
                     total_size: 1 << 40,
+                    group_drives: 1,
                     used_bytes: Some(73_400_320),
                     ..pds::Knobs::default()
                 },
@@ -157,14 +172,15 @@ fn dingtalk() -> Sides {
                 },
                 knobs: dingtalk::Knobs {
                     quota_bytes: 100 << 30,
+                    other_spaces: 1,
                     used_bytes: Some(5 << 30),
                     ..dingtalk::Knobs::default()
                 },
-                ..dingtalk::Options::with_tree(tree(
+                ..dingtalk::Options::with_tree(with_document(tree(
                     "5500",
                     ("5521", "hello.txt"),
                     "Hello, world!".into(),
-                ))
+                )))
             };
             Box::new(dingtalk::Emulator::start_blocking(options).expect("DingTalk starts"))
         },
@@ -190,6 +206,21 @@ fn tree(folder: &str, (file, name): (&str, &str), content: Content) -> Tree {
         id: Some(file.into()),
         created: at("2026-01-02T03:05:00.120Z"),
         modified: at("2026-01-02T03:05:00.120Z"),
+        ..NewNode::default()
+    });
+    tree
+}
+
+/// With an online document.
+fn with_document(tree: Tree) -> Tree {
+    let at = |text: &str| Some(text.parse().expect("a time"));
+    tree.add(NewNode {
+        parent: ROOT_ID.into(),
+        name: "Plan.adoc".into(),
+        content: Some("".into()),
+        id: Some("5530".into()),
+        created: at("2026-01-02T03:06:00Z"),
+        modified: at("2026-01-04T03:06:00Z"),
         ..NewNode::default()
     });
     tree
@@ -223,6 +254,7 @@ impl Golden {
             headers: texts(&request["headers"]),
             body: request.get("body").cloned(),
             form: request.get("form").map(named_texts),
+            assertion: request.get("assertion").cloned(),
             status: file.get("status").map_or(200, |status| {
                 let status = status.as_u64().and_then(|status| status.try_into().ok());
                 status.expect("an HTTP status")
@@ -250,6 +282,13 @@ impl Golden {
             .is_some_and(|stem| stem == call)
     }
 
+    /// Whether the call is one of several for the same answer: `WHAT` or `WHAT-PART`.
+    fn is_about(&self, what: &str) -> bool {
+        let stem = Path::new(&self.name).file_stem();
+        let stem = stem.and_then(|stem| stem.to_str()).unwrap_or_default();
+        stem.split('-').next() == Some(what)
+    }
+
     /// The token of the request.
     fn token(&self) -> &str {
         let bearer = self.headers.get("authorization");
@@ -260,7 +299,13 @@ impl Golden {
     fn encoded_body(&self) -> String {
         match (&self.body, &self.form) {
             (Some(body), _) => body.to_string(),
-            (None, Some(form)) => pairs(form),
+            (None, Some(form)) => {
+                let mut form = form.clone();
+                if let Some(claims) = &self.assertion {
+                    form.insert("assertion".into(), APP_KEY.assert(claims));
+                }
+                pairs(&form)
+            }
             (None, None) => String::new(),
         }
     }
@@ -268,13 +313,23 @@ impl Golden {
     /// Whether the plugin asked as the golden request does.
     fn check_request(&self, seen: &Seen) {
         assert_eq!(seen.method, self.method, "{}", self.name);
-        assert_eq!(seen.query, self.query, "{}", self.name);
+        let mut query = seen.query.clone();
+        // Nobody may guess it, so it is never the golden one.
+        if let Some(state) = query.get_mut("state") {
+            assert!(state.len() >= 16, "{}: {state}", self.name);
+            self.query["state"].clone_into(state);
+        }
+        assert_eq!(query, self.query, "{}", self.name);
         for (name, value) in &self.headers {
             let sent = seen.headers.get(name).and_then(|value| value.to_str().ok());
             assert_eq!(sent, Some(value.as_str()), "{}: header {name}", self.name);
         }
         if let Some(form) = &self.form {
-            assert_eq!(&split_pairs(&seen.body), form, "{}", self.name);
+            let mut sent = split_pairs(&seen.body);
+            let assertion = sent.remove("assertion");
+            let claims = assertion.map(|assertion| APP_KEY.read(&assertion));
+            assert_eq!(claims, self.assertion, "{}", self.name);
+            assert_eq!(&sent, form, "{}", self.name);
         }
         if let Some(body) = &self.body {
             let sent: Value = serde_json::from_str(&seen.body).expect("a body of JSON");
@@ -283,15 +338,15 @@ impl Golden {
     }
 }
 
-/// The golden texts hold nothing that must be escaped.
+/// Fields as queries and forms have them.
 fn pairs(fields: &BTreeMap<String, String>) -> String {
-    let pairs: Vec<_> = fields.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    pairs.join("&")
+    let url = Url::parse_with_params("http://golden.test/", fields).expect("an address");
+    url.query().unwrap_or_default().to_owned()
 }
 
 fn split_pairs(text: &str) -> BTreeMap<String, String> {
-    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    let url = Url::parse(&format!("http://golden.test/?{text}")).expect("an address");
+    url.query_pairs().into_owned().collect()
 }
 
 /// Panics where `real` lacks something of `golden`, or has it otherwise.
@@ -323,6 +378,23 @@ fn check_answer(golden: &Value, real: &Value, varies: &[String], at: &str) {
     }
 }
 
+/// A browser whose address is looked at before it goes there.
+fn browser() -> reqwest::Client {
+    let stays = reqwest::redirect::Policy::none();
+    let browser = reqwest::Client::builder().redirect(stays).build();
+    browser.expect("an HTTP client")
+}
+
+fn leads_to(answer: &reqwest::Response) -> Option<String> {
+    let location = answer.headers().get("location")?;
+    Some(location.to_str().expect("an address").to_owned())
+}
+
+fn of_location(location: &str) -> Value {
+    let (address, query) = location.split_once('?').unwrap_or((location, ""));
+    json!({"location": address, "query": split_pairs(query)})
+}
+
 /// The emulator gives the golden answers to the golden requests.
 async fn check_emulator(sides: Sides) {
     for golden in Golden::all(sides.name) {
@@ -330,15 +402,20 @@ async fn check_emulator(sides: Sides) {
         let query = pairs(&golden.query);
         let url = format!("{}{}?{query}", drive.endpoint(), golden.path);
         let method = golden.method.parse().expect("a method");
-        let mut request = reqwest::Client::new().request(method, url);
+        let mut request = browser().request(method, url);
         for (name, value) in &golden.headers {
             request = request.header(name, value);
         }
         let answer = request.body(golden.encoded_body()).send().await;
         let answer = answer.expect("the emulator answers");
         let status = answer.status().as_u16();
-        let body = answer.bytes().await.expect("a body");
-        let real: Value = serde_json::from_slice(&body).expect("an answer of JSON");
+        let real = match leads_to(&answer) {
+            Some(location) => of_location(&location),
+            None => {
+                let body = answer.bytes().await.expect("a body");
+                serde_json::from_slice(&body).expect("an answer of JSON")
+            }
+        };
         assert_eq!(status, golden.status, "{}: {real}", golden.name);
         let at = format!("{}:", golden.name);
         check_answer(&golden.response, &real, &golden.varies, &at);
@@ -379,7 +456,7 @@ async fn serve(all: Arc<Vec<Golden>>, main: String, seen: Arc<Mutex<Vec<Seen>>>)
             Some(golden) if !has_login(golden, &call.headers) => {
                 StatusCode::UNAUTHORIZED.into_response()
             }
-            Some(golden) => to_response(golden),
+            Some(golden) => to_response(golden, &call),
         }
     };
     let router = Router::new().fallback(answer);
@@ -395,8 +472,18 @@ fn has_login(golden: &Golden, headers: &HeaderMap) -> bool {
         .all(|(name, value)| headers.get(*name).is_some_and(|sent| sent == value))
 }
 
-fn to_response(golden: &Golden) -> Response {
+fn to_response(golden: &Golden, call: &Seen) -> Response {
     let status = StatusCode::from_u16(golden.status).expect("an HTTP status");
+    if let Some(location) = golden.response["location"].as_str() {
+        let mut query = named_texts(&golden.response["query"]);
+        query.extend(
+            call.query
+                .get_key_value("state")
+                .map(|(k, v)| (k.clone(), v.clone())),
+        );
+        let location = format!("{location}?{}", pairs(&query));
+        return (status, [("location", location)]).into_response();
+    }
     let headers = [("date", DATE), ("content-type", "application/json")];
     (status, headers, golden.response.to_string()).into_response()
 }
@@ -422,6 +509,9 @@ async fn open(sides: &Sides, golden: &Golden, endpoint: &str, state: &Path) -> A
     config.insert("endpoint".into(), endpoint.into());
     for part in [&sides.config, golden.config.as_ref().unwrap_or(&ready)] {
         config.extend(part.as_object().expect("keys").clone());
+    }
+    if golden.assertion.is_some() {
+        config.insert("jwt_key".into(), APP_KEY.pem().into());
     }
     let settings = Settings {
         config: Secret::new(config),
@@ -451,10 +541,33 @@ async fn ask(provider: &dyn Provider, golden: &Golden, sides: &Sides) -> Value {
             let usage = provider.usage().await;
             usage.map(|usage| json!({"total": usage.total, "used": usage.used}))
         }
+        () if is("login-page") || is("token-code") => {
+            let logged_in = log_in(provider, is("login-page")).await;
+            match logged_in {
+                Ok(()) => page().await.map(|page| json!({"items": page.items.len()})),
+                Err(error) => Err(error),
+            }
+        }
+        () if golden.is_about("spaces") => {
+            let spaces = provider.spaces().expect("the drive tells").spaces().await;
+            spaces.map(|spaces| json!({"spaces": spaces.iter().map(of_space).collect::<Vec<_>>()}))
+        }
         // A login shows in what it opens.
         () => page().await.map(|page| json!({"items": page.items.len()})),
     };
     answer.unwrap_or_else(|error| json!({"error": format!("{:?}", error.kind)}))
+}
+
+/// Does a person's part: opens the page and brings back where it leads, or a code got before.
+async fn log_in(provider: &dyn Provider, opens_page: bool) -> Result<(), ProviderError> {
+    let login = provider.login().expect("a person can log in");
+    if !opens_page {
+        return login.finish(Secret::new("fake-golden-code".into())).await;
+    }
+    let step = login.begin().await?;
+    let answer = browser().get(&step.url).send().await.expect("the page");
+    let location = leads_to(&answer).expect("the page leads back");
+    login.finish(Secret::new(location)).await
 }
 
 async fn stat(provider: &dyn Provider, id: &str) -> Result<Value, ProviderError> {
@@ -471,8 +584,17 @@ fn of_item(item: &Item) -> Value {
         .modified
         .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let ms = modified.map(|since| u64::try_from(since.as_millis()).expect("a near time"));
-    let size = (!item.is_folder()).then(|| item.size());
-    json!({"id": item.id, "name": item.name, "size": size, "modified_ms": ms})
+    let mut told = json!({"id": item.id, "name": item.name, "size": null, "modified_ms": ms});
+    match &item.kind {
+        ItemKind::Folder => {}
+        ItemKind::File { size } => told["size"] = json!(size),
+        ItemKind::WebDocument { address } => told["page"] = json!(address.as_str()),
+    }
+    told
+}
+
+fn of_space(space: &Space) -> Value {
+    json!({"id": space.id, "name": space.name, "kind": format!("{:?}", space.kind)})
 }
 
 fn of_link(link: &Link) -> Value {

@@ -18,6 +18,9 @@ on_every_drive! {
     fn a_killed_program_leaves_a_mount_that_answers_and_can_be_replaced,
     fn a_drive_can_be_mounted_twice_at_once,
     fn handles_and_descriptors_are_given_back,
+    fn a_signal_ends_a_foreground_mount_and_leaves_nothing,
+    fn a_signal_ends_a_background_mount_and_leaves_nothing,
+    fn a_busy_mount_is_not_unmounted_and_the_holder_is_named,
 }
 
 /// A user who is not root, and whom the machine knows by name, as `fusermount3` wants it.
@@ -246,10 +249,9 @@ fn a_killed_program_leaves_a_mount_that_answers_and_can_be_replaced(kind: DriveK
     assert!(!is_mounted(&scene.folder()));
 }
 
-#[test]
-fn a_signal_ends_a_foreground_mount_and_leaves_nothing() {
+fn a_signal_ends_a_foreground_mount_and_leaves_nothing(kind: DriveKind) {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        let scene = Scene::new();
+        let scene = Scene::of(kind);
         let mut mount = scene.foreground();
         assert_eq!(scene.read().expect("it reads"), "some text");
         mount.signal(signal);
@@ -259,9 +261,8 @@ fn a_signal_ends_a_foreground_mount_and_leaves_nothing() {
     }
 }
 
-#[test]
-fn a_signal_ends_a_background_mount_and_leaves_nothing() {
-    let scene = Scene::new();
+fn a_signal_ends_a_background_mount_and_leaves_nothing(kind: DriveKind) {
+    let scene = Scene::of(kind);
     scene.mount();
     kill(scene.pid(), libc::SIGTERM);
     eventually("it is unmounted", || !is_mounted(&scene.folder()));
@@ -284,9 +285,8 @@ fn the_first_signal_spares_a_used_mount_and_the_second_does_not() {
     scene.assert_nothing_left();
 }
 
-#[test]
-fn a_busy_mount_is_not_unmounted_and_the_holder_is_named() {
-    let scene = Scene::new();
+fn a_busy_mount_is_not_unmounted_and_the_holder_is_named(kind: DriveKind) {
+    let scene = Scene::of(kind);
     scene.mount();
     let file = scene.folder().join("folder/b.txt");
     let holder = Holder::of(&file);

@@ -1,5 +1,6 @@
 //! A login that ends, a drive that is away: what is said, what goes on, and how all comes back.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -7,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use linkfs_emulator::{ROOT_ID, Tree, koodrive, pds};
+use linkfs_emulator::{ROOT_ID, Tree, dingtalk, koodrive, pds};
 use linkfs_tests::{
     Foreground, Home, Mounted, Outcome, errno, eventually, mib, read_all, run, true_bytes,
 };
@@ -131,33 +132,47 @@ fn a_drive_with_a_token_is_told_where_a_new_one_goes() {
 fn drives_and_the_spaces_of_their_accounts_are_listed() {
     let (tree, _) = tree();
     let (koodrive, pds) = (koodrive_of(&tree), pds_of(&tree));
+    let dingtalk = dingtalk::Emulator::start_blocking(dingtalk::Options::with_tree(tree));
+    let dingtalk = dingtalk.expect("it starts");
     pds.knobs().update(|knobs| knobs.group_drives = 1);
     let home = Home::new();
     let drives = [
         section("files", &koodrive.mount_config()),
         section("photos", &pds.mount_config()),
+        section("team", &dingtalk.mount_config()),
     ];
     home.configure(&drives.concat());
     let listed = home.run_linkfs(&["drives"]).success();
-    assert_eq!(listed, "files   koodrive  ok\nphotos  pds       ok\n");
-    let spaces = home.run_linkfs(&["drives", "photos", "--json"]).success();
-    let spaces: Value = serde_json::from_str(&spaces).expect("JSON");
-    let kinds: Vec<_> = spaces.as_array().expect("a list").iter().collect();
-    assert!(
-        kinds
-            .iter()
-            .any(|space| space["id"] == pds.drive_id() && space["kind"] == "personal"),
-        "{spaces}"
-    );
-    assert!(
-        kinds.iter().any(|space| space["kind"] == "team"),
-        "{spaces}"
-    );
+    let well = "files   koodrive  ok\nphotos  pds       ok\nteam    dingtalk  ok\n";
+    assert_eq!(listed, well);
+    for (drive, in_use, kinds) in [
+        ("files", koodrive.space(), ["personal"].as_slice()),
+        ("photos", pds.drive_id(), &["personal", "team"]),
+        ("team", dingtalk.space(), &["personal", "team"]),
+    ] {
+        let spaces = home.run_linkfs(&["drives", drive, "--json"]).success();
+        let spaces: Value = serde_json::from_str(&spaces).expect("JSON");
+        let spaces = spaces.as_array().expect("a list");
+        assert!(
+            spaces.iter().any(|space| space["id"] == in_use),
+            "{spaces:?}"
+        );
+        let found: BTreeSet<_> = spaces.iter().map(|space| space["kind"].as_str()).collect();
+        assert!(
+            found.into_iter().flatten().eq(kinds.iter().copied()),
+            "{spaces:?}"
+        );
+    }
     let all = home.run_linkfs(&["drives", "--spaces"]).success();
-    assert!(all.lines().count() >= 2, "{all}");
-    assert!(all.lines().all(|line| line.starts_with("photos ")), "{all}");
-    let cannot = home.run_linkfs(&["drives", "files"]).failure();
-    assert!(cannot.contains("cannot list"), "{cannot}");
+    let drives: Vec<_> = all
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(
+        drives,
+        ["files", "photos", "photos", "team", "team"],
+        "{all}"
+    );
 }
 
 /// Three drives of which one answers: the second is not there yet, the third refuses its token.

@@ -3,9 +3,16 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use linkfs_emulator::koodrive::{Emulator, Options};
-use linkfs_emulator::{Action, Rule};
-use linkfs_tests::{Mounted, eventually, mib, tree_with_file};
+use linkfs_emulator::{Action, LinkPolicy, Rule};
+use linkfs_tests::{DriveKind, Mounted, eventually, mib, on_every_drive, tree_with_file};
+
+on_every_drive! {
+    fn a_data_host_that_is_down_shows_in_the_status_until_it_is_back,
+    // Its listings are kept for minutes, and its links lead to the version that was listed.
+    except dingtalk:
+    fn a_name_opened_anew_after_a_replacement_is_another_node_with_the_new_bytes,
+    fn a_link_to_the_old_version_is_not_used_for_the_new_one,
+}
 
 fn read(file: &File, offset: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4096];
@@ -13,21 +20,20 @@ fn read(file: &File, offset: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-#[test]
-fn a_name_opened_anew_after_a_replacement_is_another_node_with_the_new_bytes() {
+fn a_name_opened_anew_after_a_replacement_is_another_node_with_the_new_bytes(kind: DriveKind) {
     let (tree, id) = tree_with_file("film.bin", 5, mib(64));
-    let emulator =
-        Emulator::start_blocking(Options::with_tree(tree.clone())).expect("the emulator starts");
-    let mount = Mounted::builder(&emulator).listing_ttl("1s").mount();
+    let emulator = kind.start(tree.clone());
+    let mount = Mounted::builder(&*emulator).listing_ttl("1s").mount();
     let path = mount.path("film.bin");
     let old = File::open(&path).expect("it opens");
     assert!(read(&old, 0).is_ok_and(|bytes| bytes == tree.read(&id, 0, 4096).expect("the bytes")));
 
     // The listing is refreshed while the file is open, and says what it said before.
-    let listings = emulator.counters().calls("list");
+    let list = emulator.calls().list;
+    let listings = emulator.counters().calls(list);
     eventually("the folder is listed again", || {
         fs::metadata(&path).expect("it is there");
-        emulator.counters().calls("list") > listings
+        emulator.counters().calls(list) > listings
     });
     assert!(tree.replace_generated(&id, mib(64)));
     let stale = read(&old, mib(60)).expect_err("the old content is gone");
@@ -47,14 +53,15 @@ fn a_name_opened_anew_after_a_replacement_is_another_node_with_the_new_bytes() {
     assert!(read(&old, mib(30)).is_err());
 }
 
-#[test]
-fn a_link_to_the_old_version_is_not_used_for_the_new_one() {
+fn a_link_to_the_old_version_is_not_used_for_the_new_one(kind: DriveKind) {
     let (tree, id) = tree_with_file("film.bin", 6, mib(1));
-    let mut options = Options::with_tree(tree.clone());
     // Links to a version that was replaced are refused, as a store that keeps one object a version does.
-    options.links.key_per_revision = true;
-    let emulator = Emulator::start_blocking(options).expect("the emulator starts");
-    let mount = Mounted::builder(&emulator).listing_ttl("0s").mount();
+    let links = LinkPolicy {
+        key_per_revision: true,
+        ..kind.links()
+    };
+    let emulator = kind.setup(tree.clone()).links(links).start();
+    let mount = Mounted::builder(&*emulator).listing_ttl("0s").mount();
     let path = mount.path("film.bin");
     let old = fs::read(&path).expect("it reads");
     assert!(old == tree.read(&id, 0, old.len()).expect("the bytes"));
@@ -78,11 +85,10 @@ fn eventually_longer(path: &std::path::Path, length: usize) -> Vec<u8> {
     fs::read(path).expect("it reads")
 }
 
-#[test]
-fn a_data_host_that_is_down_shows_in_the_status_until_it_is_back() {
+fn a_data_host_that_is_down_shows_in_the_status_until_it_is_back(kind: DriveKind) {
     let (tree, _) = tree_with_file("a.bin", 7, 1000);
-    let emulator = Emulator::start_blocking(Options::with_tree(tree)).expect("the emulator starts");
-    let mount = Mounted::builder(&emulator).deadline("2s").mount();
+    let emulator = kind.start(tree);
+    let mount = Mounted::builder(&*emulator).deadline("2s").mount();
     let down = Action::Status {
         code: 503,
         retry_after: None,

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use linkfs_tests::{Foreground, Home, drive_section, eventually};
+use linkfs_tests::{Foreground, Home, drive_section, eventually, is_at_rest};
 use serde_json::Value;
 
 use crate::cloud::{Cloud, Served};
@@ -69,10 +69,7 @@ impl Mount {
         let (before, server_before) = (self.usage(), cloud.usage());
         let took = work();
         // What was fetched ahead is part of the price.
-        eventually("all is closed and fetched", || {
-            let status = self.status();
-            ["open_handles", "memory_pending_bytes"].map(|key| status[key].as_u64()) == [Some(0); 2]
-        });
+        eventually("all is closed and fetched", || is_at_rest(&self.status()));
         let (after, server_after) = (self.usage(), cloud.usage());
         Attempt {
             took,

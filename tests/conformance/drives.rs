@@ -1,9 +1,15 @@
 //! The constructors. The emulators' own credentials carry a mark, so that they can be looked for.
 
+use std::sync::LazyLock;
+
 use linkfs_emulator::{Tree, dingtalk as ding, koodrive as koo, pds as aliyun};
+use linkfs_tests::AppKey;
 use serde_json::{Map, Value, json};
 
 use crate::rig::{Login, Rig, plugin_keys};
+
+/// The key of the application that asserts who it is.
+static APP_KEY: LazyLock<AppKey> = LazyLock::new(AppKey::generate);
 
 /// The configuration `base` with other keys for the login.
 fn with(base: &Map<String, Value>, drop: &[&str], add: Value) -> Map<String, Value> {
@@ -67,10 +73,18 @@ pub(crate) fn pds(tree: Tree) -> Rig {
         refresh_token: "canary-pds-refresh-9b02".into(),
         client_secret: "canary-pds-client-secret".into(),
         signing_secret: "canary-pds-signing".into(),
+        app_public_key: Some(APP_KEY.public()),
         ..aliyun::Credentials::default()
+    };
+    // More than a page of each.
+    let knobs = aliyun::Knobs {
+        other_drives: 120,
+        group_drives: 110,
+        ..aliyun::Knobs::default()
     };
     let options = aliyun::Options {
         credentials: credentials.clone(),
+        knobs,
         ..aliyun::Options::with_tree(tree)
     };
     let drive = aliyun::Emulator::start_blocking(options).expect("PDS starts");
@@ -87,9 +101,17 @@ pub(crate) fn pds(tree: Tree) -> Rig {
         renews,
     };
     let mut rig = Rig::new(drive, linkfs_plugin_pds::PLUGIN);
+    rig.spaces = 1 + 120 + 110;
+    let jwt = with(
+        &refresh,
+        &["refresh_token"],
+        json!({"auth_mode": "jwt", "domain": aliyun::Options::default().domain, "jwt_key": APP_KEY.pem(),
+            "jwt_subject": credentials.user_id}),
+    );
     rig.logins = vec![
         login(refresh, &["refresh_token", "client_secret"], true),
         login(token, &["token"], false),
+        login(jwt, &["client_secret"], true),
     ];
     rig
 }
@@ -101,8 +123,14 @@ pub(crate) fn dingtalk(tree: Tree) -> Rig {
         signing_secret: "canary-ding-signing".into(),
         ..ding::Credentials::default()
     };
+    // More than a page.
+    let knobs = ding::Knobs {
+        other_spaces: 120,
+        ..ding::Knobs::default()
+    };
     let options = ding::Options {
         credentials: credentials.clone(),
+        knobs,
         ..ding::Options::with_tree(tree)
     };
     let drive = ding::Emulator::start_blocking(options).expect("DingTalk starts");
@@ -124,6 +152,7 @@ pub(crate) fn dingtalk(tree: Tree) -> Rig {
         renews,
     };
     let mut rig = Rig::new(drive, linkfs_plugin_dingtalk::PLUGIN);
+    rig.spaces = 1 + 1 + 120;
     rig.logins = vec![
         login(app, &["app_secret"], true),
         login(corp, &["client_secret"], true),

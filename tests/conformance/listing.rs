@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use linkfs_emulator::{ROOT_ID, Tree, fixtures};
-use linkfs_provider::{ErrorKind, ItemId};
+use linkfs_emulator::{Action, ROOT_ID, Rule, Tree, fixtures};
+use linkfs_provider::{ErrorKind, ItemId, ItemKind};
 
+use crate::drives;
 use crate::rig::{Start, link, list_all};
 
 const WIDE: usize = 250;
@@ -121,6 +122,69 @@ pub(crate) async fn what_is_missing_is_not_found(start: Start) {
     let listed = provider.list(&rig.id(&folder), None).await;
     let listed = listed.expect_err("the folder is gone");
     assert_eq!(listed.kind, ErrorKind::NotFound, "{listed}");
+}
+
+/// The drive itself leads from the address back to the document.
+pub(crate) async fn a_web_document_has_a_page_and_no_bytes() {
+    let tree = Tree::new();
+    let plan = tree.add_file(ROOT_ID, "Plan.adoc", "what the drive counts as its size");
+    let rig = drives::dingtalk(tree);
+    let provider = rig.open().await;
+    let listed = list_all(&*provider, &provider.about().root).await;
+    let ItemKind::WebDocument { address } = &listed[0].kind else {
+        panic!("{listed:?}")
+    };
+    let by_url = rig.drive.endpoint() + "/v2.0/wiki/nodes/queryByUrl";
+    let operator = rig.logins[0].config["union_id"].as_str().expect("a text");
+    let token = rig.logins[2].config["token"].as_str().expect("a text");
+    let answer = reqwest::Client::new()
+        .post(format!("{by_url}?operatorId={operator}"))
+        .header("x-acs-dingtalk-access-token", token)
+        .body(serde_json::json!({"url": address.as_str()}).to_string())
+        .send()
+        .await
+        .expect("the drive answers");
+    let answer = answer.bytes().await.expect("a body");
+    let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+    assert_eq!(answer["node"]["name"], "Plan.adoc", "{answer}");
+    let stat = provider.stat(&rig.id(&plan)).await;
+    assert_eq!(stat.as_ref(), Ok(&listed[0]));
+    let refused = link(&*provider, &rig.id(&plan)).await;
+    let refused = refused.expect_err("there is nothing to download");
+    assert_eq!(refused.kind, ErrorKind::Unsupported, "{refused}");
+}
+
+/// By every way to log in, in as many pages as it takes.
+pub(crate) async fn the_spaces_of_the_account_are_told(start: Start) {
+    for index in 0..start(Tree::new()).logins.len() {
+        let rig = start(Tree::new());
+        let login = &rig.logins[index];
+        let provider = rig.open_with(login).await;
+        let told = provider.spaces().expect("the drive tells");
+        let spaces = told.spaces().await.expect("its spaces");
+        assert!(spaces.iter().all(|space| !space.name.is_empty()));
+        let ids: BTreeSet<&str> = spaces.iter().map(|space| space.id.as_str()).collect();
+        let counts = (spaces.len(), ids.len());
+        assert_eq!(counts, (rig.spaces, rig.spaces), "login {index}");
+        let in_use = ["space", "drive"].map(|key| login.config.get(key));
+        let in_use = in_use
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|id| id.as_str());
+        assert!(
+            in_use.is_some_and(|id| ids.contains(id)),
+            "login {index}: {spaces:?}"
+        );
+        let down = Action::Status {
+            code: 503,
+            retry_after: None,
+            body: None,
+        };
+        rig.drive.faults().add(Rule::on("any", down));
+        let error = told.spaces().await.expect_err("the drive is down");
+        assert_eq!(error.kind, ErrorKind::Unavailable, "login {index}: {error}");
+    }
 }
 
 pub(crate) async fn usage_is_the_sum_of_the_files(start: Start) {

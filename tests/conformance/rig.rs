@@ -18,6 +18,8 @@ pub(crate) struct Rig {
     pub(crate) plugin: Plugin,
     /// Every way to log in; the first is the one that most people have.
     pub(crate) logins: Vec<Login>,
+    /// How many spaces the account can open.
+    pub(crate) spaces: usize,
     /// Where the provider keeps its tokens.
     pub(crate) state: TempDir,
 }
@@ -54,6 +56,7 @@ impl Rig {
             drive: Box::new(drive),
             plugin,
             logins: Vec::new(),
+            spaces: 1,
             state: tempfile::tempdir().expect("a folder for tokens"),
         }
     }

@@ -4,6 +4,7 @@
 //! The program under test is the real one, run as its users run it; nothing of it is linked in here. It
 //! must have been built: `scripts/test` does that.
 
+mod app_key;
 mod drives;
 mod foreground;
 mod mounted;
@@ -11,10 +12,11 @@ mod outcomes;
 mod program;
 mod tools;
 
+pub use app_key::AppKey;
 pub use drives::{DriveKind, DriveSetup};
 pub use foreground::Foreground;
 pub use mounted::{MountBuilder, Mounted, is_mounted};
-pub use outcomes::{assert_at_rest, errno, read_all, true_bytes, within};
+pub use outcomes::{assert_at_rest, errno, is_at_rest, read_all, true_bytes, within};
 pub use program::{Home, drive_section, linkfs_binary};
 pub use tools::{Outcome, eventually, run, shell};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use linkfs_emulator::{EmulatedDrive, Tree};
+use serde_json::Value;
 
 use crate::mounted::Mounted;
 use crate::tools::eventually;
@@ -51,6 +52,17 @@ pub fn true_bytes(tree: &Tree, id: &str) -> Vec<u8> {
     bytes.expect("its bytes are known").into()
 }
 
+/// Whether a mount that says `status` has nothing open and nothing under way.
+pub fn is_at_rest(status: &Value) -> bool {
+    let memory = &status["memory"];
+    let gauges = [
+        &status["open_handles"],
+        &memory["pending_bytes"],
+        &memory["reads_bytes"],
+    ];
+    gauges.map(Value::as_u64) == [Some(0); 3]
+}
+
 /// Checks that nothing is left of what was read: no open handle, no block that nobody fetches. And that
 /// the drive saw nothing that no client may do.
 ///
@@ -58,17 +70,7 @@ pub fn true_bytes(tree: &Tree, id: &str) -> Vec<u8> {
 /// When something is.
 #[track_caller]
 pub fn assert_at_rest(emulator: &dyn EmulatedDrive, mount: &Mounted) {
-    eventually("all is closed and fetched", || {
-        let status = mount.status();
-        let memory = &status["memory"];
-        [
-            &status["open_handles"],
-            &memory["pending_bytes"],
-            &memory["reads_bytes"],
-        ]
-        .map(|gauge| gauge.as_u64())
-            == [Some(0); 3]
-    });
+    eventually("all is closed and fetched", || is_at_rest(&mount.status()));
     let counts = emulator.counters().snapshot();
     assert!(counts.violations.is_empty(), "{:?}", counts.violations);
     assert_eq!(counts.bad_signatures, 0);

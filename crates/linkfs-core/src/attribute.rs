@@ -1,6 +1,8 @@
 //! `user.linkfs.*`: what linkfs knows of a file or folder, as extended attributes. They are never listed, so
 //! that copy tools do not carry them along, and answered without the network.
 
+use linkfs_provider::ItemKind;
+
 use crate::node::Node;
 use crate::{Error, Result};
 
@@ -14,6 +16,7 @@ pub(crate) enum Attribute<'a> {
     Drive,
     Version,
     Mime,
+    Url,
     Hash(&'a str),
     Cached,
     Verified,
@@ -37,6 +40,7 @@ pub(crate) fn parse(name: &str) -> Result<Attribute<'_>> {
         "drive" => Attribute::Drive,
         "version" => Attribute::Version,
         "mime" => Attribute::Mime,
+        "url" => Attribute::Url,
         "cached" => Attribute::Cached,
         "verified" => Attribute::Verified,
         "pin" => Attribute::Pin,
@@ -66,6 +70,10 @@ pub(crate) fn listed_value(attribute: Attribute<'_>, node: &Node) -> Result<Stri
         Attribute::Drive => Some(drive.name().to_owned()),
         Attribute::Version if !item.is_folder() => Some(item.version.to_string()),
         Attribute::Mime => item.mime.clone(),
+        Attribute::Url => match &item.kind {
+            ItemKind::WebDocument { address } => Some(address.to_string()),
+            ItemKind::Folder | ItemKind::File { .. } => None,
+        },
         Attribute::Hash(algorithm) => item.hashes.get(algorithm).cloned(),
         Attribute::Version
         | Attribute::Cached
@@ -84,6 +92,7 @@ mod tests {
     fn names_are_ours_unknown_or_foreign() {
         for (name, expected) in [
             ("user.linkfs.id", Ok(Attribute::Id)),
+            ("user.linkfs.url", Ok(Attribute::Url)),
             ("user.linkfs.hash.sha1", Ok(Attribute::Hash("sha1"))),
             ("user.linkfs.unheard-of", Err(Error::NoAttribute)),
             ("user.linkfs.", Err(Error::NoAttribute)),

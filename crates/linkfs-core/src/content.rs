@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use linkfs_provider::{ByteCount, Item, Offset};
+use linkfs_provider::{ByteCount, Item, ItemKind, Offset};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -62,7 +62,7 @@ impl Content {
     /// The content of a file node.
     ///
     /// # Errors
-    /// `IsAFolder` for a node without bytes.
+    /// `IsAFolder` for a node that has no bytes on a drive.
     pub(crate) fn of(
         node: Arc<Node>,
         tree: Arc<Tree>,
@@ -70,8 +70,9 @@ impl Content {
         disk: Option<Arc<Disk>>,
     ) -> Result<Arc<Content>> {
         let (drive, item) = node.item().ok_or(Error::IsAFolder)?;
-        if item.is_folder() {
-            return Err(Error::IsAFolder);
+        match item.kind {
+            ItemKind::File { .. } => {}
+            ItemKind::Folder | ItemKind::WebDocument { .. } => return Err(Error::IsAFolder),
         }
         let (drive, item) = (drive.clone(), item.clone());
         Ok(Arc::new(Content {

@@ -33,6 +33,7 @@ mod range_job;
 mod read_pattern;
 mod retry;
 mod saved_listings;
+mod shortcut;
 mod status;
 mod stored;
 mod tree;

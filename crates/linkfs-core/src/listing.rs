@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use linkfs_provider::{ErrorKind, Item, ItemId, PageToken, ProviderError};
+use linkfs_provider::{ErrorKind, Item, ItemId, ItemKind, PageToken, ProviderError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -173,7 +173,7 @@ impl Listing {
         from.iter()
             .chain(before)
             .filter_map(|node| node.item().map(|(_, item)| (node.id, item)))
-            .filter(|(node, item)| !item.is_folder() && item.size().0 > 0 && wanted(*node))
+            .filter(|(node, item)| item.size().0 > 0 && wanted(*node))
             .map(|(node, item)| (node, item.id.clone()))
             .take(most)
             .collect()
@@ -419,7 +419,10 @@ impl Loader {
     /// What was saved stands in the order in which it was named before.
     fn name_in_order(&mut self, items: Vec<Item>) -> Vec<Arc<Node>> {
         let named = items.into_iter().map(|item| {
-            let name = self.names.give(&item.name, &item.id);
+            let name = match item.kind {
+                ItemKind::WebDocument { .. } => self.names.give_shortcut(&item.name, &item.id),
+                ItemKind::Folder | ItemKind::File { .. } => self.names.give(&item.name, &item.id),
+            };
             self.nodes.put_item(&self.drive, item, self.parent, &name)
         });
         named.collect()

@@ -5,7 +5,8 @@
 //! 2. `.` becomes `%2E`, `..` becomes `%2E%2E`, an empty name `%00unnamed`.
 //! 3. Over 255 bytes the stem is cut at a character, then `~` and eight hex digits of the id's SHA-256
 //!    follow, then the extension.
-//! 4. Of equal names the oldest keeps it; the others get ` (<eight hex digits>)` before the extension.
+//! 4. A web document's name gets `.url` after the escapes of 1 and 2, as its extension.
+//! 5. Of equal names the oldest keeps it; the others get ` (<eight hex digits>)` before the extension.
 //!    The digits depend on the id alone, so they do not move when siblings come and go.
 //!
 //! A name is looked up in the listing that presents it and never decoded.
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use linkfs_provider::ItemId;
 
 use crate::digest::hex_digest;
+
+use crate::shortcut;
 
 /// NAME_MAX of Linux.
 const MAX_BYTES: usize = 255;
@@ -36,8 +39,16 @@ impl Names {
 
     /// The file name for an item that the drive calls `name`.
     pub(crate) fn give(&mut self, name: &str, id: &ItemId) -> Arc<str> {
-        let plain = shorten(escape(name), id);
-        let given = self.unused(plain, id);
+        self.give_escaped(escape(name), id)
+    }
+
+    /// The file name for a web document that the drive calls `name`.
+    pub(crate) fn give_shortcut(&mut self, name: &str, id: &ItemId) -> Arc<str> {
+        self.give_escaped(escape(name) + shortcut::EXTENSION, id)
+    }
+
+    fn give_escaped(&mut self, name: String, id: &ItemId) -> Arc<str> {
+        let given = self.unused(shorten(name, id), id);
         self.taken.insert(given.clone());
         given
     }
@@ -185,6 +196,25 @@ mod tests {
     }
 
     #[test]
+    fn a_web_document_keeps_its_name_and_gets_an_extension() {
+        let mut names = Names::default();
+        let mut check = |name: &str, id: &str, expected: &str| {
+            assert_eq!(&*names.give_shortcut(name, &ItemId::from(id)), expected);
+        };
+        check("Plan.adoc", "1", "Plan.adoc.url");
+        check("Plan.adoc", "2", "Plan.adoc (d4735e3a).url");
+        check("Plan.url", "1", "Plan.url.url");
+        check("a/b", "1", "a%2Fb.url");
+        check("..", "1", "%2E%2E.url");
+        check("", "1", "%00unnamed.url");
+        let long = format!("{}.adoc", "x".repeat(300));
+        check(&long, "2", &format!("{}~d4735e3a.url", "x".repeat(242)));
+        // A file of just that name is another item, and gets another name.
+        let file = names.give("Plan.adoc.url", &ItemId::from("3"));
+        assert_eq!(&*file, "Plan.adoc (4e074085).url");
+    }
+
+    #[test]
     fn a_reserved_name_is_treated_as_taken() {
         let mut names = Names::default();
         names.reserve(".linkfs");
@@ -197,12 +227,20 @@ mod tests {
     proptest! {
         #[test]
         fn every_item_gets_one_valid_name_of_its_own(
-            names in proptest::collection::vec("[a-b/%.\\x00漢 ]{0,4}|[漢x.]{100,260}", 1..40)
+            names in proptest::collection::vec(
+                ("[a-b/%.\\x00漢 ]{0,4}|[漢x.]{100,260}|a.url", proptest::bool::ANY),
+                1..40,
+            )
         ) {
             let mut given = Names::default();
             let mut seen = HashSet::new();
-            for (number, name) in names.iter().enumerate() {
-                let name = given.give(name, &ItemId(number.to_string()));
+            for (number, (name, is_web_document)) in names.iter().enumerate() {
+                let id = ItemId(number.to_string());
+                let name = match is_web_document {
+                    true => given.give_shortcut(name, &id),
+                    false => given.give(name, &id),
+                };
+                prop_assert!(!is_web_document || name.ends_with(".url"), "{name}");
                 prop_assert!(!name.is_empty() && name.len() <= MAX_BYTES);
                 prop_assert!(!name.contains(['/', '\0']) && &*name != "." && &*name != "..");
                 prop_assert!(seen.insert(name));

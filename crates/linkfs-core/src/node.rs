@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use linkfs_provider::{ByteCount, Item, ItemKind};
+use linkfs_provider::{ByteCount, Item, ItemKind, Version, WebAddress};
 
-use crate::Drive;
+use crate::{Drive, shortcut};
 
 /// A node's inode number.
 ///
@@ -102,14 +102,14 @@ impl Node {
             What::Status => Kind::File,
             What::Item { item, .. } => match item.kind {
                 ItemKind::Folder => Kind::Folder,
-                ItemKind::File { .. } => Kind::File,
+                ItemKind::File { .. } | ItemKind::WebDocument { .. } => Kind::File,
             },
         }
     }
 
     pub(crate) fn attributes(&self, valid_for: Duration) -> Attributes {
         let (size, modified) = match &self.what {
-            What::Item { item, .. } => (item.size(), item.modified.or(item.created)),
+            What::Item { item, .. } => (shown_size(item), item.modified.or(item.created)),
             What::Top | What::Control | What::Status => (ByteCount(0), None),
         };
         Attributes {
@@ -129,6 +129,14 @@ impl Node {
         }
     }
 
+    /// The page that the node leads to, when it is a web document.
+    pub(crate) fn web_address(&self) -> Option<&WebAddress> {
+        match &self.item()?.1.kind {
+            ItemKind::WebDocument { address } => Some(address),
+            ItemKind::Folder | ItemKind::File { .. } => None,
+        }
+    }
+
     pub(crate) fn is_outdated(&self) -> bool {
         self.is_outdated.load(Ordering::Acquire)
     }
@@ -141,7 +149,7 @@ impl Node {
         self.item().is_some_and(|(known_drive, known)| {
             known_drive.name() == drive.name()
                 && known.id == item.id
-                && (known.is_folder() || known.version == item.version)
+                && content_of(known) == content_of(item)
         })
     }
 }
@@ -199,9 +207,35 @@ fn first_id(drive: &Drive, item: &Item) -> NodeId {
     let mut hasher = DefaultHasher::new();
     drive.name().hash(&mut hasher);
     item.id.hash(&mut hasher);
-    if !item.is_folder() {
-        item.version.hash(&mut hasher);
+    let content = content_of(item);
+    content.hash(&mut hasher);
+    if matches!(content, Content::Version(_)) {
         drive.replacements_seen(&item.id).hash(&mut hasher);
     }
     NodeId(hasher.finish().max(NodeId::FIRST_ITEM))
+}
+
+/// What tells one content of an item from another. A web document may change as often as it likes: the
+/// file that is shown for it holds its address, and stays.
+#[derive(PartialEq, Eq, Hash)]
+enum Content<'a> {
+    Names,
+    Version(&'a Version),
+    Address(&'a WebAddress),
+}
+
+fn content_of(item: &Item) -> Content<'_> {
+    match &item.kind {
+        ItemKind::Folder => Content::Names,
+        ItemKind::File { .. } => Content::Version(&item.version),
+        ItemKind::WebDocument { address } => Content::Address(address),
+    }
+}
+
+fn shown_size(item: &Item) -> ByteCount {
+    match &item.kind {
+        ItemKind::Folder => ByteCount(0),
+        ItemKind::File { size } => *size,
+        ItemKind::WebDocument { address } => ByteCount(shortcut::text(address).len() as u64),
+    }
 }

@@ -140,7 +140,7 @@ pub(crate) enum Handle {
     File(Arc<OpenFile>),
     /// The listing as it was when the folder was opened: positions in it do not move.
     Folder(Arc<Node>, Arc<Listing>),
-    /// A control file's text, made when it was opened.
+    /// The text of a control file or a shortcut, made when it was opened.
     Text(Bytes),
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use linkfs_provider::{ByteCount, Offset};
+use linkfs_provider::{ByteCount, ErrorKind, ItemKind, Offset, ProviderError, WebAddress};
 use lru::LruCache;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::node::{Attributes, Entry, Kind, Node, NodeId, What};
 use crate::open_file::{Handle, HandleId, Handles, OpenFile, ReadBytes};
 use crate::pin;
+use crate::shortcut;
 use crate::status::{self, Status};
 use crate::stored::Disk;
 use crate::tree::Tree;
@@ -234,7 +235,13 @@ impl Volume {
     pub async fn open(&self, node: NodeId) -> Result<Opened> {
         let node = self.tree.node(node)?;
         if matches!(node.what, What::Status) {
-            return Ok(self.open_text(self.status_text()));
+            return Ok(Opened {
+                bypass_pages: true,
+                ..self.open_text(self.status_text())
+            });
+        }
+        if let Some(address) = node.web_address() {
+            return Ok(self.open_text(shortcut::text(address)));
         }
         if node.kind() == Kind::Folder {
             return Err(Error::IsAFolder);
@@ -259,7 +266,7 @@ impl Volume {
         Opened {
             handle: self.handles.insert(Handle::Text(Bytes::from(text))),
             keep_pages: false,
-            bypass_pages: true,
+            bypass_pages: false,
             backing: None,
         }
     }
@@ -326,6 +333,7 @@ impl Volume {
         let node = self.tree.node(node)?;
         match attribute {
             Attribute::Error => self.last_failure(node.id).ok_or(Error::NoAttribute),
+            Attribute::Cached if node.web_address().is_some() => Ok("100".to_owned()),
             Attribute::Cached | Attribute::Verified | Attribute::Pin
                 if node.kind() == Kind::File =>
             {
@@ -404,13 +412,15 @@ impl Volume {
     /// A link to a file's bytes.
     ///
     /// # Errors
-    /// `IsAFolder`, `Deadline`, and what the drive says.
+    /// `IsAFolder`, `Deadline`, and what the drive says; `Unsupported` for a web document.
     pub async fn link(&self, node: NodeId) -> Result<Arc<Lease>> {
         self.answer(node, "sign a link", async {
             let node = self.tree.node(node)?;
             let (drive, item) = node.item().ok_or(Error::IsAFolder)?;
-            if item.is_folder() {
-                return Err(Error::IsAFolder);
+            match &item.kind {
+                ItemKind::File { .. } => {}
+                ItemKind::Folder => return Err(Error::IsAFolder),
+                ItemKind::WebDocument { address } => return Err(no_link(address)),
             }
             drive.links.lease(drive, (node.id, &item.id), None).await
         })
@@ -542,4 +552,9 @@ fn open_disk(
             (None, Some(failure))
         }
     }
+}
+
+fn no_link(address: &WebAddress) -> Error {
+    let message = format!("an online document has no bytes to link to: open {address}");
+    Error::Drive(ProviderError::new(ErrorKind::Unsupported, message))
 }

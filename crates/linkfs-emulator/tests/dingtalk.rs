@@ -544,6 +544,8 @@ async fn items_come_in_all_the_forms_they_are_known_in() {
         (&online["type"], &online["storageDriver"]),
         (&json!("file"), &json!("ALIDOC"))
     );
+    assert_eq!(online["uuid"], drive.emulator.uuid("5521"));
+    assert!(online.get("partitionType").is_none(), "{online}");
     assert_eq!(deleted["status"], "DELETED");
     let path = "v1.0/storage/spaces/854001/dentries/5521/downloadInfos/query";
     let (status, refused) = drive.post(path, json!({})).await;
@@ -679,10 +681,45 @@ async fn quotas_stand_where_they_may() {
     assert_eq!((&quota["type"], quota.get("max")), (&json!("SHARE"), None));
     let (_, answer) = drive.get("v1.0/storage/orgs/dingfakecorp", "").await;
     assert_eq!(answer["org"]["partitions"][0]["quota"]["used"], 7);
-    let (_, spaces) = drive
-        .get("v1.0/drive/spaces", "spaceType=org&maxResults=50")
-        .await;
-    assert_eq!(spaces["spaces"][0]["spaceId"], "854001");
+}
+
+#[tokio::test]
+async fn spaces_come_in_pages_and_the_own_one_apart() {
+    let drive = drive().await;
+    drive
+        .emulator
+        .knobs()
+        .update(|knobs| knobs.other_spaces = 2);
+    let path = "v1.0/drive/spaces";
+    let (_, first) = drive.get(path, "spaceType=org&maxResults=2").await;
+    assert_eq!(first["spaces"][0]["spaceId"], "854001");
+    assert_eq!(first["spaces"][1]["spaceId"], "900001");
+    let token = first["nextToken"].as_str().unwrap();
+    let next = format!("spaceType=org&maxResults=2&nextToken={token}");
+    let (_, last) = drive.get(path, &next).await;
+    assert_eq!(last["spaces"][0]["spaceId"], "900002");
+    assert_eq!(
+        (last["spaces"].as_array().unwrap().len(), &last["nextToken"]),
+        (1, &json!(""))
+    );
+    let (_, own) = drive.get("v1.0/drive/mySpaces", "").await;
+    assert_eq!(
+        (&own["spaceId"], &own["spaceType"]),
+        (&json!("854777"), &json!("personal"))
+    );
+    for wrong in [
+        "maxResults=2",
+        "spaceType=org",
+        "spaceType=org&maxResults=51",
+        "spaceType=org&maxResults=2&nextToken=x",
+    ] {
+        let (status, refused) = drive.get(path, wrong).await;
+        assert_eq!(
+            (status, &refused["code"]),
+            (400, &json!("paramError")),
+            "{wrong}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -310,6 +310,10 @@ async fn the_space_says_what_it_holds() {
     assert_eq!(space["spaceUsed"], (SIZE / 1024).to_string());
     assert_eq!(space["containerId"], drive.emulator.space());
     assert_eq!(drive.get("v2/space/u-other").await["code"], 13_000_410);
+    let team = path.replace("type=1", "type=2");
+    assert_eq!(drive.get(&team).await["data"], json!([]));
+    let untyped = path.replace("?type=1", "");
+    assert_ne!(drive.get(&untyped).await["code"], 0);
     assert_eq!(
         drive.get("v1/space/usage/overview").await["data"]["totalUsed"],
         (SIZE / 1024).to_string()

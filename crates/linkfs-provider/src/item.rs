@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ByteCount;
+use crate::{ByteCount, WebAddress};
 
 /// Names an item on its drive. Opaque: compared and sent back, never parsed outside its provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Item {
     /// The name as the drive has it. It may be anything, `/` and duplicates included: presenting
     /// it as a file name is the caller's work.
     pub name: String,
-    /// Folder, or file with its size.
+    /// Folder, file with its size, or a document that is a web page.
     pub kind: ItemKind,
     /// When the content was last changed.
     #[serde(with = "unix_time")]
@@ -75,17 +75,17 @@ impl Item {
         self.kind == ItemKind::Folder
     }
 
-    /// The size of a file; zero for a folder.
+    /// How many bytes the drive has of the item: the size of a file, and none of anything else.
     pub fn size(&self) -> ByteCount {
         match self.kind {
-            ItemKind::Folder => ByteCount(0),
+            ItemKind::Folder | ItemKind::WebDocument { .. } => ByteCount(0),
             ItemKind::File { size } => size,
         }
     }
 }
 
 /// What an item is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemKind {
     /// It has children and no bytes.
@@ -94,6 +94,11 @@ pub enum ItemKind {
     File {
         /// The length of the content, exactly: reads are checked against it.
         size: ByteCount,
+    },
+    /// It is a page to open in a browser, and has no bytes to fetch: no link is asked for it.
+    WebDocument {
+        /// The page.
+        address: WebAddress,
     },
 }
 
@@ -175,7 +180,12 @@ mod tests {
             Some(epoch - Duration::new(0, 1)),
         ];
         for time in times {
-            for kind in [ItemKind::Folder, ItemKind::File { size: ByteCount(7) }] {
+            let address = WebAddress::new("https://docs.example/d/1").unwrap();
+            for kind in [
+                ItemKind::Folder,
+                ItemKind::File { size: ByteCount(7) },
+                ItemKind::WebDocument { address },
+            ] {
                 let item = Item {
                     id: "1".into(),
                     name: "a\0\u{fffd}/b".into(),

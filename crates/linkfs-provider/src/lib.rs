@@ -22,6 +22,7 @@ mod secret;
 mod sharing;
 mod space;
 mod units;
+mod web_address;
 
 pub use async_trait::async_trait;
 pub use error::{ErrorKind, ProviderError, Result};
@@ -36,3 +37,4 @@ pub use sharing::{
 };
 pub use space::{Space, SpaceKind, Spaces};
 pub use units::{ByteCount, Offset};
+pub use web_address::WebAddress;

@@ -28,6 +28,8 @@ struct Known {
     name: Option<String>,
     version: Option<String>,
     mime: Option<String>,
+    /// The page of an online document.
+    url: Option<String>,
     hashes: BTreeMap<&'static str, String>,
 }
 
@@ -58,6 +60,7 @@ fn known(browser: &Browser, path: String, found: &Attributes) -> Known {
         name: attribute("name").filter(|name| !path.ends_with(&format!("/{name}"))),
         version: attribute("version"),
         mime: attribute("mime"),
+        url: attribute("url"),
         hashes: HASHES.into_iter().filter_map(hash).collect(),
         path,
     }
@@ -77,6 +80,7 @@ fn lines(known: &Known, found: &Attributes) -> String {
     rows.push(("name", known.name.clone()));
     rows.push(("version", known.version.clone()));
     rows.push(("mime", known.mime.clone()));
+    rows.push(("url", known.url.clone()));
     rows.extend(
         known
             .hashes

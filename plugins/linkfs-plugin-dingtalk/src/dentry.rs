@@ -1,10 +1,13 @@
 use linkfs_provider::{
-    ByteCount, ErrorKind, Hashes, Item, ItemKind, ProviderError, Result, Version,
+    ByteCount, ErrorKind, Hashes, Item, ItemKind, ProviderError, Result, Version, WebAddress,
 };
-use linkfs_provider_http::{timestamp as plain_time, value};
+use linkfs_provider_http::{path, timestamp as plain_time, value};
 
 use crate::client::Fields;
 use crate::timestamp;
+
+/// What precedes an item's lasting id in the address of its page; the same for both editions.
+const PAGES: &str = "https://alidocs.dingtalk.com/i/nodes/";
 
 /// A file or folder as the drive tells it.
 #[derive(Clone, Debug)]
@@ -30,7 +33,7 @@ pub(crate) fn read(fields: &Fields) -> Result<Option<Dentry>> {
     let modified = fields.get("modifiedTime").and_then(timestamp::read);
     let version = fields.get("version").and_then(value::count);
     let item = Item {
-        version: content_version(fields, kind),
+        version: content_version(fields, &kind),
         id: id.as_str().into(),
         name: if is_online(fields) {
             with_extension(name, fields)
@@ -43,7 +46,7 @@ pub(crate) fn read(fields: &Fields) -> Result<Option<Dentry>> {
         hashes: Hashes::new(),
         mime: None,
     };
-    let version = version.filter(|_| !item.is_folder());
+    let version = version.filter(|_| matches!(item.kind, ItemKind::File { .. }));
     Ok(Some(Dentry { item, version }))
 }
 
@@ -51,17 +54,25 @@ fn kind(fields: &Fields) -> Option<ItemKind> {
     if is(fields, "type", "FOLDER") {
         return Some(ItemKind::Folder);
     }
-    let size = match is_online(fields) {
-        true => 0,
-        false => fields.get("size").and_then(value::count)?,
-    };
+    if is_online(fields) {
+        // Without the id there is no page to tell of, and still nothing to download.
+        let empty = ItemKind::File { size: ByteCount(0) };
+        return Some(page(fields).map_or(empty, |address| ItemKind::WebDocument { address }));
+    }
+    let size = fields.get("size").and_then(value::count)?;
     Some(ItemKind::File {
         size: ByteCount(size),
     })
 }
 
-/// Whether the file is an online document: it has a page to open and no bytes to download. It is shown
-/// as an empty file, whatever size the drive gives it. Recordings may be either.
+/// The page that shows an item, by the id that it keeps when it is moved.
+fn page(fields: &Fields) -> Option<WebAddress> {
+    let id = path::segment(&value::text_of(fields, "uuid")?).ok()?;
+    WebAddress::new(format!("{PAGES}{id}")).ok()
+}
+
+/// Whether the file is an online document: it has a page to open and no bytes to download, whatever
+/// size the drive gives it. Recordings may be either.
 fn is_online(fields: &Fields) -> bool {
     let has_size = fields.get("size").and_then(value::count).is_some();
     !is(fields, "type", "FOLDER")
@@ -81,9 +92,11 @@ fn with_extension(name: String, fields: &Fields) -> String {
 
 /// The count of contents, with size and time for the sake of a drive that forgets to count. A time
 /// that cannot be read still tells a change by its text.
-fn content_version(fields: &Fields, kind: ItemKind) -> Version {
-    let ItemKind::File { size } = kind else {
-        return Version("folder".into());
+fn content_version(fields: &Fields, kind: &ItemKind) -> Version {
+    let size = match kind {
+        ItemKind::Folder => return Version("folder".into()),
+        ItemKind::File { size } => *size,
+        ItemKind::WebDocument { .. } => ByteCount(0),
     };
     let time = fields.get("modifiedTime").and_then(timestamp::read);
     let time = match time.and_then(plain_time::ms) {
@@ -184,18 +197,27 @@ mod tests {
     }
 
     #[test]
-    fn online_documents_are_empty_files_with_their_extension() {
+    fn online_documents_are_pages_with_their_extension() {
+        let page = |id: &str| ItemKind::WebDocument {
+            address: WebAddress::new(format!("https://alidocs.dingtalk.com/i/nodes/{id}")).unwrap(),
+        };
         for driver in ["ALIDOC", "alidoc", "SHANJI"] {
             let changes = json!({"storageDriver": driver, "name": "Plan", "extension": "adoc",
                 "size": null});
             let document = item(changes);
             assert_eq!(document.name, "Plan.adoc");
-            assert_eq!(document.kind, ItemKind::File { size: ByteCount(0) });
+            assert_eq!(document.kind, page("Bn77Qx"));
         }
         let named = json!({"storageDriver": "ALIDOC", "name": "Plan.adoc", "extension": "adoc",
             "size": 4096});
         assert_eq!(item(named.clone()).name, "Plan.adoc");
-        assert_eq!(item(named).size(), ByteCount(0));
+        assert_eq!(item(named).kind, page("Bn77Qx"));
+        let odd = json!({"storageDriver": "ALIDOC", "uuid": "a/b?c\r\nd"});
+        assert_eq!(item(odd).kind, page("a%2Fb%3Fc%0D%0Ad"));
+        for uuid in [json!(null), json!(""), json!("..")] {
+            let document = item(json!({"storageDriver": "ALIDOC", "uuid": uuid}));
+            assert_eq!(document.kind, ItemKind::File { size: ByteCount(0) });
+        }
         let folder = json!({"storageDriver": "ALIDOC", "type": "FOLDER", "name": "a"});
         assert!(item(folder).is_folder());
     }

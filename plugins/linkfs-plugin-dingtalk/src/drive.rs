@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use linkfs_provider::{
     About, ErrorKind, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, ProviderError,
-    Result, Usage, Version, async_trait,
+    Result, Space as Listed, Spaces, Usage, Version, async_trait,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::config::Setup;
 use crate::dentry::{self, Dentry};
 use crate::known_versions::KnownVersions;
 use crate::space::{Space, TOP};
-use crate::{links, listing, usage};
+use crate::{links, listing, spaces, usage};
 
 /// Calls are counted: the smallest edition has 10,000 a month, which is one in four minutes. One folder
 /// that somebody looks at all the time costs 8,640 of them with this, and 86,400 with half a minute.
@@ -154,6 +154,18 @@ impl Provider for DingTalk {
         let space = &self.space.id;
         let usage = usage.await;
         usage.map_err(|error| error.during(format_args!("ask how full space {space} is")))
+    }
+
+    fn spaces(&self) -> Option<&dyn Spaces> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Spaces for DingTalk {
+    async fn spaces(&self) -> Result<Vec<Listed>> {
+        let spaces = spaces::all(&self.account, &self.space).await;
+        spaces.map_err(|error| error.during("list the spaces"))
     }
 }
 

@@ -11,13 +11,14 @@
 //! app_secret = { env = "DINGTALK_SECRET" }
 //! ```
 //!
-//! The app needs the permissions `Storage.File.Read` and `Storage.DownloadInfo.Read`. An online document
-//! has no bytes to download: it is listed as an empty file.
+//! The app needs the permissions `Storage.File.Read` and `Storage.DownloadInfo.Read`, and
+//! `Drive.Space.Read` to list a person's spaces. An online document
+//! has no bytes to download: it is a web document, with the address of its page.
 //!
 //! The map, from the outside in:
 //! - `config` reads the settings and refuses contradictory ones;
 //! - `drive` is the [`Provider`]: it asks `listing`, `links` and `usage` for
-//!   requests and hands them the answers;
+//!   requests and hands them the answers; `spaces` tells what else could be mounted;
 //! - `dentry` reads one file or folder, `known_versions` remembers which version of it was shown;
 //! - `account` puts the app's token on a call and gets a new one when it is refused, as `login` says,
 //!   and keeps it in the `token_store`;
@@ -37,6 +38,7 @@ mod listing;
 mod login;
 mod refusal;
 mod space;
+mod spaces;
 mod timestamp;
 mod token_store;
 mod usage;

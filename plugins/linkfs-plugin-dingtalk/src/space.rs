@@ -46,7 +46,8 @@ impl Space {
         Ok(format!("/v1.0/storage/spaces/{space}{tail}"))
     }
 
-    fn as_operator(&self, call: Call) -> Call {
+    /// `call` with the rights of this person.
+    pub(crate) fn as_operator(&self, call: Call) -> Call {
         call.with_query("unionId", &self.union_id)
     }
 }

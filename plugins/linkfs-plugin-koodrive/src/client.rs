@@ -99,6 +99,12 @@ impl Client {
         Client { http, identity }
     }
 
+    /// Who calls, where the settings say so.
+    pub(crate) fn user_id(&self) -> Option<&str> {
+        let user_id = self.identity.user_id.as_deref();
+        user_id.filter(|id| !id.is_empty())
+    }
+
     /// Makes `call` once.
     pub(crate) async fn send(
         &self,

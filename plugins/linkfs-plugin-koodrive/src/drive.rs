@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use linkfs_provider::{
     About, ErrorKind, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, ProviderError,
-    Result, Usage, Version, async_trait,
+    Result, Space as Listed, Spaces, Usage, Version, async_trait,
 };
 use linkfs_provider_http::path;
 use tracing::debug;
@@ -15,7 +15,7 @@ use crate::config::{AuthMode, Setup, Space};
 use crate::envelope::Envelope;
 use crate::keep_alive::KeepAlive;
 use crate::links::{self, Links};
-use crate::{item, listing, login, usage};
+use crate::{item, listing, login, spaces, usage};
 
 /// Names that the drive takes for a folder without its id: the top, and the safe box.
 const NAMED_FOLDERS: [&str; 2] = ["root", "sbox"];
@@ -206,6 +206,18 @@ impl Provider for KooDrive {
         let usage = usage.await;
         usage.map_err(|error| error.during(format_args!("ask how full space {container} is")))
     }
+
+    fn spaces(&self) -> Option<&dyn Spaces> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Spaces for KooDrive {
+    async fn spaces(&self) -> Result<Vec<Listed>> {
+        let spaces = spaces::all(&self.account, self.space.team.as_ref()).await;
+        spaces.map_err(|error| error.during("list the spaces"))
+    }
 }
 
 /// The item in a detail answer, unless it lies in the recycle bin.
@@ -234,7 +246,7 @@ fn keep_alive(account: &Arc<Account>) -> KeepAlive {
         move || {
             let account = pinged.clone();
             async move {
-                if let Err(error) = account.call(&login::keep_alive()).await {
+                if let Err(error) = account.call(&login::who_am_i()).await {
                     debug!(%error, "the session was not kept alive");
                 }
             }

@@ -20,7 +20,7 @@ pub(crate) fn read(fields: &Map<String, Value>) -> Result<Item> {
     let kind = kind(fields).ok_or_else(|| broken(format!("file {id} has no readable size")))?;
     let modified = fields.get("editedTime").and_then(timestamp::read);
     Ok(Item {
-        version: version(fields, kind, modified),
+        version: version(fields, &kind, modified),
         id: id.as_str().into(),
         name,
         kind,
@@ -56,7 +56,7 @@ fn is_folder(fields: &Map<String, Value>) -> bool {
 
 /// The drive has no revision in its listings; time and size change when the content does. A time
 /// that cannot be read still tells a change by its text.
-fn version(fields: &Map<String, Value>, kind: ItemKind, modified: Option<SystemTime>) -> Version {
+fn version(fields: &Map<String, Value>, kind: &ItemKind, modified: Option<SystemTime>) -> Version {
     let ItemKind::File { size } = kind else {
         let is_smart = value::text_of(fields, "fileType").as_deref() == Some("11");
         return Version(if is_smart { SMART_FOLDER } else { "folder" }.into());

@@ -3,7 +3,7 @@
 //! The map, from the outside in:
 //! - `config` reads the settings and refuses contradictory ones;
 //! - `drive` is the [`Provider`]: it asks `listing`, `links` and `usage` for
-//!   requests and hands them the answers;
+//!   requests and hands them the answers; `spaces` tells what else could be mounted;
 //! - `account` puts the authorization on a call and renews it when it is refused, with the requests of
 //!   `login`, the `token` they give and the `token_store` that outlives the process;
 //! - `client` makes one HTTP call; `envelope` reads the answer, `error_codes` the refusals.
@@ -24,6 +24,7 @@ mod link_expiry;
 mod links;
 mod listing;
 mod login;
+mod spaces;
 mod token;
 mod token_store;
 mod usage;

@@ -167,9 +167,9 @@ fn carrier_login(account: &Secret<String>, password: &Secret<String>) -> Call {
     Call::post("log in", "/koodrive/ose/v1/auth/login", &body)
 }
 
-/// A cheap call that keeps a session from lapsing.
-pub(crate) fn keep_alive() -> Call {
-    Call::get("keep alive", "/koodrive/ose/v1/session/auth")
+/// Asks who is logged in: a cheap call, that keeps a session from lapsing as well.
+pub(crate) fn who_am_i() -> Call {
+    Call::get("who am I", "/koodrive/ose/v1/session/auth")
 }
 
 /// The token in an answer: its fields stand at the top, under `data` or under `data.sessionInfo`.

@@ -19,7 +19,7 @@ pub(crate) fn read(fields: &Map<String, Value>) -> Result<Item> {
     let modified = fields.get("updated_at").and_then(timestamp::read);
     let hashes = hashes(fields);
     Ok(Item {
-        version: version(fields, kind, modified),
+        version: version(fields, &kind, modified),
         id: id.as_str().into(),
         name,
         kind,
@@ -69,7 +69,7 @@ fn hashes(fields: &Map<String, Value>) -> Hashes {
 
 /// The revision; else the content's hash; else time and size, which change when the content does. A
 /// time that cannot be read still tells a change by its text.
-fn version(fields: &Map<String, Value>, kind: ItemKind, modified: Option<SystemTime>) -> Version {
+fn version(fields: &Map<String, Value>, kind: &ItemKind, modified: Option<SystemTime>) -> Version {
     let ItemKind::File { size } = kind else {
         return Version("folder".into());
     };

@@ -43,8 +43,11 @@ pub(crate) fn dentry(drive: &Drive, knobs: &Knobs, node: &Node) -> Value {
         dentry["extension"] = json!(suffix(&node.name));
         dentry["size"] = json!(node.listed_size.unwrap_or_else(|| node.size()));
         dentry["category"] = json!("DOCUMENT");
-        dentry["partitionType"] = json!("PUBLIC_OSS_PARTITION");
         dentry["properties"] = json!({"readOnly": false});
+    }
+    // The place of the bytes; an online document has none.
+    if !node.is_folder() && !drive.is_online(node) {
+        dentry["partitionType"] = json!("PUBLIC_OSS_PARTITION");
     }
     dentry
 }

@@ -84,6 +84,8 @@ pub struct Knobs {
     /// How many link calls for an archived file are refused before it is thawed.
     pub thaw_calls: u32,
 
+    /// Further spaces of the organisation, which are listed and hold nothing.
+    pub other_spaces: u32,
     pub quota_shape: QuotaShape,
     /// -1 is unlimited.
     pub quota_bytes: i64,
@@ -221,6 +223,7 @@ impl Default for Knobs {
             keeps_versions: true,
             archived: BTreeSet::new(),
             thaw_calls: 2,
+            other_spaces: 0,
             quota_shape: QuotaShape::Partition,
             quota_bytes: 100 << 30,
             used_bytes: None,

@@ -5,16 +5,21 @@ use super::call::Call;
 use super::drive::{Drive, Outcome};
 use crate::ROOT_ID;
 
-/// `GET v1|v2/space/{owner}`
+/// `GET v1|v2/space/{owner}`: the owner's spaces of the type that is asked for.
 pub(crate) fn spaces(drive: &Drive, call: &Call, owner: &str) -> Outcome {
-    if owner != owner_id(drive) {
+    if owner != owner_id(drive) && owner != drive.accounts.credentials.user_id {
         return Err(Failure::new(13_000_410, "no permission on the space"));
     }
+    let kind = call.query("type");
+    let kind = kind.filter(|kind| ["0", "1", "2"].contains(&kind.as_str()));
+    let kind = kind.ok_or_else(|| Failure::parameter("type"))?;
     let asked = call.query("containerId");
     if asked.is_some_and(|id| id != drive.space.container) {
         return Err(Failure::new(13_000_301, "space does not exist"));
     }
-    Ok(json!({"data": [space(drive)]}))
+    let space = space(drive);
+    let is_meant = owner == owner_id(drive) && space["type"] == kind.as_str();
+    Ok(json!({"data": Vec::from_iter(is_meant.then_some(space))}))
 }
 
 /// `GET space/container/{containerId}`
