@@ -18,7 +18,14 @@ pub(crate) struct Report {
 
 /// Says what a scenario measures.
 pub(crate) fn describe(scenario: &Scenario) {
-    println!("{:<14} {}", scenario.name, scenario.about);
+    let delay = match scenario.pacing.data_latency_ms {
+        0 => String::new(),
+        ms => format!(
+            "; {ms} ms before each answer, {} MB/s for all",
+            scenario.pacing.link_rate / 1_000_000
+        ),
+    };
+    println!("{:<14} {}{delay}", scenario.name, scenario.about);
 }
 
 impl Report {
@@ -174,6 +181,8 @@ impl Row {
             "name": scenario.name,
             "about": scenario.about,
             "drive": scenario.stock.to_string(),
+            "pacing": scenario.pacing,
+            "limit_pacing": scenario.limit_pacing,
             "asked_bytes": scenario.work.bytes(&scenario.stock),
             "limit_s": self.limit.map(|limit| limit.as_secs_f64()),
             "linkfs_s": self.linkfs.as_secs_f64(),
