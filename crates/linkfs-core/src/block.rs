@@ -61,18 +61,17 @@ impl Pool {
         })
     }
 
-    /// An empty block with room for `length` bytes. A short one (a small file, a file's end) takes just
-    /// that much memory.
+    /// An empty block with room for `length` bytes. A short one (a small file, a small read) takes just that
+    /// much memory; one of more than half a block takes a whole buffer, which can be used again.
     pub(crate) fn take(self: &Arc<Self>, length: usize) -> Block {
+        let is_long = length as u64 > BLOCK_SIZE / 2;
+        let room = if is_long { BLOCK_SIZE as usize } else { length };
         let (recycled, free) = {
             let mut buffers = self.lock_free();
-            let fits = length as u64 == BLOCK_SIZE;
-            (
-                if fits { buffers.pop() } else { None },
-                buffers.len() as u64,
-            )
+            let recycled = if is_long { buffers.pop() } else { None };
+            (recycled, buffers.len() as u64)
         };
-        let bytes = recycled.unwrap_or_else(|| Vec::with_capacity(length));
+        let bytes = recycled.unwrap_or_else(|| Vec::with_capacity(room));
         let capacity = bytes.capacity() as u64;
         let in_blocks = self.in_blocks.fetch_add(capacity, Ordering::Relaxed) + capacity;
         self.peak

@@ -212,7 +212,8 @@ impl Content {
             let found = self.plan(&wish)?;
             match self.collect(found, read.deadline).await {
                 Ok((blocks, waited)) => {
-                    if read.advice.goes_on {
+                    // The kernel has the pages, and a large read at a random place is not soon repeated.
+                    if read.advice.goes_on || end - start >= BLOCK_SIZE {
                         self.cache.pass(self.node.id, self.size(), start..end);
                     }
                     return Ok((ReadBytes::of_blocks(blocks, start, end, admission), waited));

@@ -5,6 +5,8 @@ use linkfs_provider::{ByteCount, Offset};
 /// A read this near to the end of the furthest one goes on sequentially. The kernel's own read-ahead
 /// sends a few requests of up to 1 MiB each at once, and they arrive in any order.
 const NEAR: u64 = 4 << 20;
+/// The same for a reader that jumped and has not yet gone on: two jumps to one neighbourhood are no stream.
+const NEAR_AFTER_JUMP: u64 = 1 << 20;
 /// Where a window starts: a small file is fetched whole by its first read.
 const FIRST_WINDOW: u64 = 1 << 20;
 /// Where it stops growing: measured with 20 ms to the server, 32 MiB reached 0.4 of a plain download
@@ -92,12 +94,11 @@ impl Stream {
 
     /// A step back of up to `NEAR` and a skip within the window are still the same stream.
     fn is_near(&self, start: u64, end: u64) -> bool {
-        let reach = if self.goes_on {
-            self.window.max(NEAR)
-        } else {
-            NEAR
+        let (back, forth) = match self.goes_on {
+            true => (NEAR, self.window.max(NEAR)),
+            false => (NEAR_AFTER_JUMP, NEAR_AFTER_JUMP),
         };
-        start <= self.end.saturating_add(reach) && end.saturating_add(NEAR) >= self.end
+        start <= self.end.saturating_add(forth) && end.saturating_add(back) >= self.end
     }
 
     fn go_on(&mut self, end: u64, length: u64) {
