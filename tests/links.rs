@@ -19,6 +19,7 @@ on_every_drive! {
     fn a_gigabyte_is_read_over_links_that_live_two_seconds,
     fn a_link_that_is_about_to_end_is_renewed_before_it_is_used,
     fn links_revoked_in_mid_stream_cost_one_new_link_each,
+    fn an_answer_that_is_rarely_so_late_is_asked_for_twice,
     fn reading_goes_on_at_the_exact_byte_after_a_refusal,
     fn a_refusal_again_and_again_with_bytes_in_between_does_not_show,
     fn every_way_of_refusing_a_link_gets_a_new_one,
@@ -185,6 +186,38 @@ fn links_revoked_in_mid_stream_cost_one_new_link_each(kind: DriveKind) {
     assert!(counts.revoked_links >= 2);
     assert_eq!(counts.data_errors, counts.revoked_links);
     assert!(scene.served() <= mib(192) / 100 * 102, "{}", scene.served());
+    scene.assert_at_rest();
+}
+
+fn an_answer_that_is_rarely_so_late_is_asked_for_twice(kind: DriveKind) {
+    const READS: u64 = 40;
+    let scene = Scene::new(kind, mib(256));
+    let file = scene.open();
+    for read in 1..=READS {
+        scene.compare(&file, mib(6 * read), mib(6 * read) + 4096);
+    }
+    let usual = scene.data_log().len() as u64;
+    let faults = scene.emulator.faults();
+    faults.add(Rule::on("data", Action::NeverAnswer).nth(1));
+    let place = mib(251);
+    scene.compare(&file, place, place + 4096);
+    let log = scene.data_log();
+    let spans: Vec<_> = log[usual as usize..].iter().map(span).collect();
+    let expected = (place, place + 4095);
+    assert!(
+        spans.len() <= 2 && spans.iter().all(|span| *span == expected),
+        "{spans:?}"
+    );
+    // Nobody waited until the host was taken for broken.
+    let status = scene.mount.status();
+    for host in status["drives"][0]["hosts"]
+        .as_array()
+        .expect("a list of hosts")
+    {
+        assert_eq!(host["failures"], 0, "{status}");
+    }
+    faults.release();
+    drop(file);
     scene.assert_at_rest();
 }
 

@@ -7,6 +7,7 @@ use linkfs_provider::{About, ErrorKind, ItemId, Page, PageToken, Provider, Provi
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::answer_times::AnswerTimes;
 use crate::connection_rate::ConnectionRate;
 use crate::fetch::Fetcher;
 use crate::health::{Health, Pause};
@@ -53,6 +54,7 @@ pub struct Drive {
     replacements: Mutex<HashMap<ItemId, u32>>,
     usage: Mutex<KnownUsage>,
     connection_rate: Mutex<ConnectionRate>,
+    answer_times: Mutex<AnswerTimes>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +88,7 @@ impl Drive {
             replacements: Mutex::default(),
             usage: Mutex::default(),
             connection_rate: Mutex::default(),
+            answer_times: Mutex::default(),
             work_time,
             provider,
         }))
@@ -298,6 +301,25 @@ impl Drive {
 
     fn lock_usage(&self) -> MutexGuard<'_, KnownUsage> {
         self.usage.lock().expect("no panic while locked")
+    }
+
+    /// When a data host that has not begun to answer is to be asked a second time.
+    pub(crate) fn ask_again_after(&self) -> Option<Duration> {
+        self.lock_answer_times().ask_again_after()
+    }
+
+    /// A data host began to answer after `time`.
+    pub(crate) fn note_answer(&self, time: Duration) {
+        self.lock_answer_times().observe(time);
+    }
+
+    /// A data host is asked a second time.
+    pub(crate) fn note_second_request(&self) {
+        self.lock_answer_times().note_second();
+    }
+
+    fn lock_answer_times(&self) -> MutexGuard<'_, AnswerTimes> {
+        self.answer_times.lock().expect("no panic while locked")
     }
 
     fn lock_rate(&self) -> MutexGuard<'_, ConnectionRate> {

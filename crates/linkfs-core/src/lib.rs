@@ -7,6 +7,7 @@
 //! `volume` (who asks) -> `open_file` (what is likely next) -> `content` (one version of one file)
 //! -> `block_cache` (what is there) -> `link_cache` (how to get the rest) -> `fetch` (one range).
 
+mod answer_times;
 mod attribute;
 mod block;
 mod block_cache;

@@ -32,6 +32,8 @@ pub struct Lease {
     expires: Instant,
     renew_at: Instant,
     hosts: Arc<HostScores>,
+    /// Host and port of each url.
+    host_names: Vec<String>,
     /// Index of the url that failed last, where one has.
     failed_url: AtomicUsize,
 }
@@ -53,6 +55,7 @@ impl Lease {
             expires: now + life,
             renew_at: now + until_renewal.min(life),
             hosts,
+            host_names: link.urls.iter().map(fetch::host_and_port).collect(),
             failed_url: AtomicUsize::new(usize::MAX),
             link,
         })
@@ -70,8 +73,11 @@ impl Lease {
     /// The url to use: the one whose host does best now.
     pub(crate) fn url_index(&self) -> usize {
         let urls = 0..self.link.urls.len();
-        let hosts: Vec<String> = urls.clone().map(|index| self.host(index)).collect();
-        let best = self.hosts.best(&hosts);
+        let hosts = &self.host_names;
+        if hosts.len() == 1 {
+            return 0;
+        }
+        let best = self.hosts.best(hosts);
         if best != self.failed_url.load(Ordering::Relaxed) {
             return best;
         }
@@ -84,16 +90,13 @@ impl Lease {
     /// The url at `index` failed: it is passed over from now on, and so is its host in other links.
     pub(crate) fn give_up_url(&self, index: usize) {
         self.failed_url.store(index, Ordering::Relaxed);
-        self.hosts.failed(self.host(index));
+        self.hosts.failed(self.host_names[index].clone());
     }
 
     /// The url at `index` gave its first byte after this time.
     pub(crate) fn url_answered(&self, index: usize, first_byte: Duration) {
-        self.hosts.answered(self.host(index), first_byte);
-    }
-
-    fn host(&self, index: usize) -> String {
-        fetch::host_and_port(&self.link.urls[index])
+        self.hosts
+            .answered(self.host_names[index].clone(), first_byte);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::block::{BLOCK_SIZE, Block};
 use crate::block_cache::{Run, Slot};
 use crate::content::Content;
-use crate::fetch::{FetchError, Range};
+use crate::fetch::{Body, FetchError, Range};
 use crate::link_cache::Lease;
 use crate::stored::StoredFile;
 use crate::{Error, Result, retry};
@@ -141,7 +141,7 @@ impl RangeJob {
             "range GET"
         );
         let drive = self.content.drive();
-        let mut body = drive.fetcher.get(lease, url_index, &range).await?;
+        let mut body = self.ask(lease, url_index, &range).await?;
         drive.note_data();
         self.content
             .check_tag(body.tag.as_deref())
@@ -165,6 +165,34 @@ impl RangeJob {
         let drive = self.content.drive();
         drive.note_transfer(length, started.elapsed());
         Ok(())
+    }
+
+    /// The head of an answer. A host that lets wait much longer than it uses to is asked a second time, at the
+    /// next url where there is one, and who answers first is taken.
+    async fn ask(
+        &self,
+        lease: &Lease,
+        url_index: usize,
+        range: &Range,
+    ) -> Result<Body, FetchError> {
+        let drive = self.content.drive();
+        let started = Instant::now();
+        let first = drive.fetcher.get(lease, url_index, range);
+        let body = match drive.ask_again_after() {
+            None => first.await?,
+            Some(patience) => {
+                let second = async {
+                    tokio::time::sleep(patience).await;
+                    drive.note_second_request();
+                    let next = (url_index + 1) % lease.link.urls.len();
+                    tracing::debug!(?patience, "asking a second time");
+                    drive.fetcher.get(lease, next, range).await
+                };
+                earlier(first, second).await?
+            }
+        };
+        drive.note_answer(started.elapsed());
+        Ok(body)
     }
 
     fn take(&mut self, mut bytes: &[u8]) {
@@ -307,5 +335,22 @@ impl Drop for RangeJob {
     fn drop(&mut self) {
         let reason = ProviderError::new(ErrorKind::Unavailable, "the transfer was given up");
         self.fail(&reason.into());
+    }
+}
+
+/// What the first of two attempts to succeed gives. The second is one in reserve: when the first fails before
+/// it was begun, it is not made; when it fails itself, the first decides.
+async fn earlier<T, E>(
+    first: impl Future<Output = Result<T, E>>,
+    second: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::pin!(first, second);
+    tokio::select! {
+        biased;
+        answer = &mut first => answer,
+        answer = &mut second => match answer {
+            Ok(answer) => Ok(answer),
+            Err(_) => first.await,
+        },
     }
 }
