@@ -284,7 +284,7 @@ mod tests {
         );
         check(
             "\n[cache]\n memroy = 1",
-            "/c.toml:3:2: unknown key `memroy`, expected `memory` or `directory`",
+            "/c.toml:3:2: unknown key `memroy`, expected one of `memory`, `directory`, `size`",
         );
         check(
             "[cache]\nmemory = \"lots\"",
