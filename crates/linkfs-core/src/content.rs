@@ -15,6 +15,7 @@ use crate::node::{Node, NodeId};
 use crate::open_file::{ReadBytes, ReaderId};
 use crate::range_job::RangeJob;
 use crate::read_pattern::Advice;
+use crate::recent_failures::RecentFailures;
 use crate::stored::{Disk, StoredFile};
 use crate::tree::Tree;
 use crate::{Drive, Error, Result};
@@ -44,6 +45,7 @@ pub(crate) struct Content {
     disk: Option<Arc<Disk>>,
     tag: OnceLock<String>,
     change: OnceLock<Error>,
+    failures: RecentFailures,
     readers: Mutex<Readers>,
 }
 
@@ -83,6 +85,7 @@ impl Content {
             disk,
             tag: OnceLock::new(),
             change: OnceLock::new(),
+            failures: RecentFailures::default(),
             readers: Mutex::default(),
         }))
     }
@@ -97,6 +100,10 @@ impl Content {
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.cache.pool
+    }
+
+    pub(crate) fn failures(&self) -> &RecentFailures {
+        &self.failures
     }
 
     pub(crate) fn drive(&self) -> &Drive {
