@@ -54,7 +54,6 @@ pub(crate) struct Content {
 #[derive(Debug, Default)]
 struct Readers {
     openings: usize,
-    was_opened: bool,
     jobs: Vec<AbortHandle>,
     /// Its blocks on disk, while somebody has it open: they cost two descriptors.
     stored: Option<Arc<StoredFile>>,
@@ -122,11 +121,9 @@ impl Content {
             .map_or(Ok(()), |change| Err(change.clone()))
     }
 
-    /// Counts an opening; says whether it was open before, so that the kernel's pages are of this version.
-    pub(crate) fn open(&self) -> bool {
-        let mut readers = self.lock_readers();
-        readers.openings += 1;
-        std::mem::replace(&mut readers.was_opened, true)
+    /// Counts an opening.
+    pub(crate) fn open(&self) {
+        self.lock_readers().openings += 1;
     }
 
     /// The last to close ends what is still being fetched ahead.
