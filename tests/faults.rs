@@ -42,6 +42,7 @@ on_every_drive! {
     fn the_rest_of_the_mount_goes_on_while_a_drive_hangs,
     fn a_killed_reader_is_gone_before_the_deadline,
     fn readers_of_a_dead_server_are_all_gone_at_the_deadline,
+    fn what_is_in_memory_is_read_while_many_wait_for_a_dead_server,
     except dingtalk:
     fn an_old_listing_serves_while_the_drive_cannot_give_a_new_one,
 }
@@ -926,6 +927,36 @@ fn readers_of_a_dead_server_are_all_gone_at_the_deadline(kind: DriveKind) {
     for place in [dead, other] {
         let bytes = read_in_time(place);
         assert!(bytes == Ok(scene.true_bytes(place)), "{}", shown(&bytes));
+    }
+    scene.assert_at_rest();
+}
+
+fn what_is_in_memory_is_read_while_many_wait_for_a_dead_server(kind: DriveKind) {
+    let scarce = |builder: MountBuilder| builder.deadline("60s").memory("16MiB");
+    let scene = Scene::with(2, kind, |setup| setup, scarce);
+    let [dead, here] = &scene.places[..] else {
+        unreachable!()
+    };
+    assert!(read_in_time(here) == Ok(scene.true_bytes(here)));
+    scene.add(&Rule::on("data", Action::NeverAnswer), dead);
+    // Each waits for 1 MiB, and half the memory is for what is waited for.
+    let readers = (0..16).map(|_| {
+        let path = dead.path.clone();
+        thread::spawn(move || {
+            let mut options = fs::OpenOptions::new();
+            let file = options.read(true).custom_flags(libc::O_DIRECT).open(path);
+            errno(file.and_then(|file| file.read_exact_at(&mut vec![0; 1 << 20], 0)))
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    eventually("there is no room for another", || {
+        scene.mount.status()["memory"]["reads_bytes"].as_u64() > Some(6 << 20)
+    });
+    assert_eq!(read_directly(here, 1 << 20), Ok(()));
+    assert!(readers.iter().all(|reader| !reader.is_finished()));
+    scene.emulator.faults().clear();
+    for reader in readers {
+        assert_eq!(reader.join().expect("no panic"), Ok(()));
     }
     scene.assert_at_rest();
 }

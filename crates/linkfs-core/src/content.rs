@@ -205,11 +205,22 @@ impl Content {
         if start >= end {
             return Ok((ReadBytes::default(), false));
         }
+        let wish = self.wish(start..end, &read);
         // Pieces of whole blocks come out of the cache at both ends.
         let most_held = (end - start) + 2 * BLOCK_SIZE;
-        let admitted = tokio::time::timeout_at(read.deadline, self.cache.memory().admit(most_held));
-        let admission = admitted.await.map_err(|_elapsed| self.too_late())?;
-        let wish = self.wish(start..end, &read);
+        let memory = self.cache.memory();
+        let admission = match memory.try_admit(most_held) {
+            Some(admission) => admission,
+            None => {
+                // Those before it may be waiting for a dead server. What is here needs no more room.
+                if let Some(blocks) = self.cache.present(self.node.id, wish.wanted.clone()) {
+                    self.check_unchanged()?;
+                    return Ok((ReadBytes::of_blocks(blocks, start, end, None), false));
+                }
+                let admitted = tokio::time::timeout_at(read.deadline, memory.admit(most_held));
+                admitted.await.map_err(|_elapsed| self.too_late())?
+            }
+        };
         let mut may_plan_again = true;
         loop {
             let found = self.plan(&wish)?;
@@ -218,7 +229,8 @@ impl Content {
                     if read.advice.goes_on {
                         self.cache.pass(self.node.id, self.size(), start..end);
                     }
-                    return Ok((ReadBytes::of_blocks(blocks, start, end, admission), waited));
+                    let bytes = ReadBytes::of_blocks(blocks, start, end, Some(admission));
+                    return Ok((bytes, waited));
                 }
                 // Another reader's job gave up, perhaps just after this reader joined it: start an own one.
                 // Once is enough, whosever job it is then: that one began when this reader was waiting already.

@@ -167,7 +167,7 @@ impl ReadBytes {
         blocks: Vec<(u64, Arc<Block>)>,
         start: u64,
         end: u64,
-        admission: Admission,
+        admission: Option<Admission>,
     ) -> ReadBytes {
         let pieces = blocks.into_iter().map(|(from, block)| {
             let to = from + block.bytes().len() as u64;
@@ -176,7 +176,7 @@ impl ReadBytes {
         });
         ReadBytes {
             pieces: pieces.collect(),
-            _admission: Some(admission),
+            _admission: admission,
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
             block.fill(&vec![number as u8; *length], *length);
             (*from, Arc::new(block))
         });
-        let admission = memory.admit(end - start).await;
+        let admission = Some(memory.admit(end - start).await);
         let bytes = ReadBytes::of_blocks(blocks.collect(), start, end, admission);
         let seen: Vec<(u8, usize)> = bytes
             .pieces()
