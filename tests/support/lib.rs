@@ -4,6 +4,7 @@
 //! The program under test is the real one, run as its users run it; nothing of it is linked in here. It
 //! must have been built: `scripts/test` does that.
 
+mod control_group;
 mod drives;
 mod foreground;
 mod mounted;
@@ -11,6 +12,7 @@ mod outcomes;
 mod program;
 mod tools;
 
+pub use control_group::ControlGroup;
 pub use drives::{DriveKind, DriveSetup};
 pub use foreground::Foreground;
 pub use mounted::{MountBuilder, Mounted, is_mounted};
