@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ on_every_drive! {
     fn a_file_deleted_while_it_is_read_ends_in_right_bytes_or_stale,
     fn the_rest_of_the_mount_goes_on_while_a_drive_hangs,
     fn a_killed_reader_is_gone_before_the_deadline,
+    fn readers_of_a_dead_server_are_all_gone_at_the_deadline,
+    fn what_is_in_memory_is_read_while_many_wait_for_a_dead_server,
     except dingtalk:
     fn an_old_listing_serves_while_the_drive_cannot_give_a_new_one,
 }
@@ -839,6 +841,123 @@ fn a_killed_reader_is_gone_before_the_deadline(kind: DriveKind) {
     scene.emulator.faults().clear();
     let bytes = read_in_time(place);
     assert!(bytes == Ok(scene.true_bytes(place)), "{}", shown(&bytes));
+    scene.assert_at_rest();
+}
+
+/// Programs that read a file from different places, with and without the kernel's pages, all at once. A request of
+/// the kernel that is waited for without them ends by the deadline alone, whoever is killed.
+fn readers_of(place: &Place) -> Vec<Child> {
+    let start = |script| {
+        let mut command = Command::new("bash");
+        let command = command.args(["-c", script, "bash"]).arg(&place.path);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().expect("bash starts")
+    };
+    let scripts = [
+        r#"exec head -c 1000 "$1""#,
+        r#"exec cat "$1""#,
+        r#"exec dd if="$1" bs=64k iflag=direct status=none"#,
+        r#"exec tail -c 100000 "$1""#,
+    ];
+    scripts.repeat(3).into_iter().map(start).collect()
+}
+
+/// The states of a process' threads, as letters: `S` sleeps, `D` cannot be woken, `Z` has ended.
+fn thread_states(pid: u32) -> String {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let stats = threads.filter_map(|thread| {
+        let stat = thread.ok()?.path().join("stat");
+        fs::read_to_string(stat).ok()
+    });
+    stats
+        .filter_map(|stat| stat.rsplit_once(") ")?.1.chars().next())
+        .collect()
+}
+
+fn readers_of_a_dead_server_are_all_gone_at_the_deadline(kind: DriveKind) {
+    let scene = Scene::new(kind, 2);
+    let [dead, other] = &scene.places[..] else {
+        unreachable!()
+    };
+    let known = "ls 'folder 0' 'folder 1'; df .";
+    shell(scene.mount.folder(), known, Path::new("")).success();
+    scene.add(&Rule::on("data", Action::NeverAnswer), dead);
+    let patient = readers_of(dead);
+    let mut killed = readers_of(dead);
+    eventually("they wait", || {
+        let readers = (patient.len() + killed.len()) as u64;
+        scene.mount.status()["open_handles"].as_u64() >= Some(readers)
+            && scene.emulator.faults().hits()[0].1 > 0
+    });
+    for reader in &mut killed {
+        reader.kill().expect("it is a child");
+    }
+    // Less than the deadline: nobody else waits for the dead server, nor for those who do.
+    for line in [
+        "df .",
+        "ls -l . 'folder 0'",
+        "cat 'folder 1/file.bin' > /dev/null",
+        "stat 'folder 0/file.bin'",
+    ] {
+        let folder = scene.mount.folder().to_owned();
+        within(Duration::from_secs(3), move || {
+            shell(&folder, line, Path::new("")).success()
+        });
+    }
+    let readers: Vec<u32> = killed.iter().chain(&patient).map(Child::id).collect();
+    within(LIMIT, move || {
+        for reader in readers {
+            eventually("no thread is left", || thread_states(reader) == "Z");
+        }
+    });
+    let states = thread_states(scene.mount.pid());
+    assert!(!states.contains('D'), "the program is stuck: {states}");
+    for mut reader in killed {
+        let end = reader.wait().expect("it has ended");
+        assert_eq!(end.signal(), Some(libc::SIGKILL));
+    }
+    for reader in patient {
+        let end = reader.wait_with_output().expect("it has ended");
+        let said = String::from_utf8_lossy(&end.stderr);
+        assert!(said.contains("Connection timed out"), "{said}");
+    }
+    scene.emulator.faults().clear();
+    for place in [dead, other] {
+        let bytes = read_in_time(place);
+        assert!(bytes == Ok(scene.true_bytes(place)), "{}", shown(&bytes));
+    }
+    scene.assert_at_rest();
+}
+
+fn what_is_in_memory_is_read_while_many_wait_for_a_dead_server(kind: DriveKind) {
+    let scarce = |builder: MountBuilder| builder.deadline("60s").memory("16MiB");
+    let scene = Scene::with(2, kind, |setup| setup, scarce);
+    let [dead, here] = &scene.places[..] else {
+        unreachable!()
+    };
+    assert!(read_in_time(here) == Ok(scene.true_bytes(here)));
+    scene.add(&Rule::on("data", Action::NeverAnswer), dead);
+    // Each waits for 1 MiB, and half the memory is for what is waited for.
+    let readers = (0..16).map(|_| {
+        let path = dead.path.clone();
+        thread::spawn(move || {
+            let mut options = fs::OpenOptions::new();
+            let file = options.read(true).custom_flags(libc::O_DIRECT).open(path);
+            errno(file.and_then(|file| file.read_exact_at(&mut vec![0; 1 << 20], 0)))
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    eventually("there is no room for another", || {
+        scene.mount.status()["memory"]["reads_bytes"].as_u64() > Some(6 << 20)
+    });
+    assert_eq!(read_directly(here, 1 << 20), Ok(()));
+    assert!(readers.iter().all(|reader| !reader.is_finished()));
+    scene.emulator.faults().clear();
+    for reader in readers {
+        assert_eq!(reader.join().expect("no panic"), Ok(()));
+    }
     scene.assert_at_rest();
 }
 

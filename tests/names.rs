@@ -462,14 +462,15 @@ fn attributes_tell_what_the_drive_knows(kind: DriveKind) {
         get(&mount.path("empty.txt"), "cached").as_deref(),
         Some("100")
     );
-    let mut piece = vec![0; 4096];
+    // A jump brings what was asked for, and little more.
+    let mut piece = vec![0; 256 << 10];
     let file = fs::File::open(&big).expect("it opens");
     std::os::unix::fs::FileExt::read_exact_at(&file, &mut piece, mib(6)).expect("it reads");
     let part: u32 = get(&big, "cached")
         .expect("a number")
         .parse()
         .expect("a number");
-    assert!((1..100).contains(&part), "{part} % after a small read");
+    assert!((3..20).contains(&part), "{part} % after a small read");
     assert_eq!(fs::read(&big).expect("it reads").len() as u64, mib(8));
     eventually("all of it is cached", || {
         get(&big, "cached").as_deref() == Some("100")

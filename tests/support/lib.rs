@@ -5,6 +5,7 @@
 //! must have been built: `scripts/test` does that.
 
 mod app_key;
+mod control_group;
 mod drives;
 mod foreground;
 mod mounted;
@@ -13,6 +14,7 @@ mod program;
 mod tools;
 
 pub use app_key::AppKey;
+pub use control_group::ControlGroup;
 pub use drives::{DriveKind, DriveSetup};
 pub use foreground::Foreground;
 pub use mounted::{MountBuilder, Mounted, is_mounted};

@@ -2,10 +2,12 @@ use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use linkfs_emulator::EmulatedDrive;
 use serde_json::Value;
 
+use crate::control_group::ControlGroup;
 use crate::program::{Home, drive_section};
 use crate::tools::{Outcome, run};
 
@@ -20,6 +22,7 @@ pub struct MountBuilder {
     listing_ttl: String,
     memory: String,
     arguments: Vec<String>,
+    group: Option<Arc<ControlGroup>>,
 }
 
 /// An emulated drive mounted by the program in the background. Dropping it unmounts and ends the program.
@@ -67,6 +70,13 @@ impl MountBuilder {
         self
     }
 
+    /// Runs the program in a control group.
+    #[must_use]
+    pub fn group(mut self, group: &Arc<ControlGroup>) -> Self {
+        self.group = Some(group.clone());
+        self
+    }
+
     /// The configuration file's text.
     pub fn config(&self) -> String {
         let general = format!(
@@ -86,7 +96,12 @@ impl MountBuilder {
         home.configure(&self.config());
         let folder = home.path().join("drive");
         fs::create_dir(&folder).expect("the mount's folder is made");
-        mount_in(home, folder, &self.arguments)
+        let command = mount_command(&home, &folder, &self.arguments);
+        let command = match &self.group {
+            Some(group) => group.launch(&command),
+            None => command,
+        };
+        mount_in(home, folder, command)
     }
 
     /// Tries to mount; gives how that failed.
@@ -112,8 +127,8 @@ fn mount_command(home: &Home, folder: &Path, arguments: &[String]) -> Command {
 }
 
 #[track_caller]
-fn mount_in(home: Home, folder: PathBuf, arguments: &[String]) -> Mounted {
-    run(&mut mount_command(&home, &folder, arguments)).success();
+fn mount_in(home: Home, folder: PathBuf, mut command: Command) -> Mounted {
+    run(&mut command).success();
     let status = fs::read(folder.join(".linkfs/status")).expect("the mount tells its status");
     let status: Value = serde_json::from_slice(&status).expect("the status is JSON");
     let pid = status["pid"]
@@ -137,6 +152,7 @@ impl Mounted {
             listing_ttl: "30s".into(),
             memory: "64MiB".into(),
             arguments: Vec::new(),
+            group: None,
         }
     }
 
@@ -236,7 +252,8 @@ impl Mounted {
         let folder = self.folder.clone();
         drop(self);
         change(&home);
-        mount_in(home, folder, &[])
+        let command = mount_command(&home, &folder, &[]);
+        mount_in(home, folder, command)
     }
 }
 

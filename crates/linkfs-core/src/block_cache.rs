@@ -226,10 +226,15 @@ impl BlockCache {
         index: u64,
     ) -> Option<Vec<Arc<Block>>> {
         let start = index * BLOCK_SIZE;
-        let span = start..size.min(start + BLOCK_SIZE);
+        let pieces = self.present(node, start..size.min(start + BLOCK_SIZE))?;
+        Some(pieces.into_iter().map(|(_, block)| block).collect())
+    }
+
+    /// The pieces that make up `span`, each with its start, when all of it is there.
+    pub(crate) fn present(&self, node: NodeId, span: Range<u64>) -> Option<Vec<(u64, Arc<Block>)>> {
         let state = self.lock();
         let pieces = state.parts(node, span).into_iter().map(|part| match part {
-            Part::Known(start) => state.ready.peek(&(node, start)).cloned(),
+            Part::Known(start) => Some((start, state.ready.peek(&(node, start))?.clone())),
             Part::Gap(_) => None,
         });
         pieces.collect()

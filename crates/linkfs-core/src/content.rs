@@ -15,6 +15,7 @@ use crate::node::{Node, NodeId};
 use crate::open_file::{ReadBytes, ReaderId};
 use crate::range_job::RangeJob;
 use crate::read_pattern::Advice;
+use crate::recent_failures::RecentFailures;
 use crate::stored::{Disk, StoredFile};
 use crate::tree::Tree;
 use crate::{Drive, Error, Result};
@@ -44,6 +45,7 @@ pub(crate) struct Content {
     disk: Option<Arc<Disk>>,
     tag: OnceLock<String>,
     change: OnceLock<Error>,
+    failures: RecentFailures,
     readers: Mutex<Readers>,
 }
 
@@ -52,7 +54,6 @@ pub(crate) struct Content {
 #[derive(Debug, Default)]
 struct Readers {
     openings: usize,
-    was_opened: bool,
     jobs: Vec<AbortHandle>,
     /// Its blocks on disk, while somebody has it open: they cost two descriptors.
     stored: Option<Arc<StoredFile>>,
@@ -84,6 +85,7 @@ impl Content {
             disk,
             tag: OnceLock::new(),
             change: OnceLock::new(),
+            failures: RecentFailures::default(),
             readers: Mutex::default(),
         }))
     }
@@ -98,6 +100,10 @@ impl Content {
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.cache.pool
+    }
+
+    pub(crate) fn failures(&self) -> &RecentFailures {
+        &self.failures
     }
 
     pub(crate) fn drive(&self) -> &Drive {
@@ -116,11 +122,9 @@ impl Content {
             .map_or(Ok(()), |change| Err(change.clone()))
     }
 
-    /// Counts an opening; says whether it was open before, so that the kernel's pages are of this version.
-    pub(crate) fn open(&self) -> bool {
-        let mut readers = self.lock_readers();
-        readers.openings += 1;
-        std::mem::replace(&mut readers.was_opened, true)
+    /// Counts an opening.
+    pub(crate) fn open(&self) {
+        self.lock_readers().openings += 1;
     }
 
     /// The last to close ends what is still being fetched ahead.
@@ -202,11 +206,22 @@ impl Content {
         if start >= end {
             return Ok((ReadBytes::default(), false));
         }
+        let wish = self.wish(start..end, &read);
         // Pieces of whole blocks come out of the cache at both ends.
         let most_held = (end - start) + 2 * BLOCK_SIZE;
-        let admitted = tokio::time::timeout_at(read.deadline, self.cache.memory().admit(most_held));
-        let admission = admitted.await.map_err(|_elapsed| self.too_late())?;
-        let wish = self.wish(start..end, &read);
+        let memory = self.cache.memory();
+        let admission = match memory.try_admit(most_held) {
+            Some(admission) => admission,
+            None => {
+                // Those before it may be waiting for a dead server. What is here needs no more room.
+                if let Some(blocks) = self.cache.present(self.node.id, wish.wanted.clone()) {
+                    self.check_unchanged()?;
+                    return Ok((ReadBytes::of_blocks(blocks, start, end, None), false));
+                }
+                let admitted = tokio::time::timeout_at(read.deadline, memory.admit(most_held));
+                admitted.await.map_err(|_elapsed| self.too_late())?
+            }
+        };
         let mut may_plan_again = true;
         loop {
             let found = self.plan(&wish)?;
@@ -216,7 +231,8 @@ impl Content {
                     if read.advice.goes_on || end - start >= BLOCK_SIZE {
                         self.cache.pass(self.node.id, self.size(), start..end);
                     }
-                    return Ok((ReadBytes::of_blocks(blocks, start, end, admission), waited));
+                    let bytes = ReadBytes::of_blocks(blocks, start, end, Some(admission));
+                    return Ok((bytes, waited));
                 }
                 // Another reader's job gave up, perhaps just after this reader joined it: start an own one.
                 // Once is enough, whosever job it is then: that one began when this reader was waiting already.

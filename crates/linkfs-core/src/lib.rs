@@ -32,6 +32,7 @@ mod open_file;
 mod pin;
 mod range_job;
 mod read_pattern;
+mod recent_failures;
 mod retry;
 mod saved_listings;
 mod shortcut;

@@ -76,6 +76,13 @@ impl Memory {
         Admission(permit.expect("the semaphore is never closed"))
     }
 
+    /// The same, if it may begin at once.
+    pub(crate) fn try_admit(&self, bytes: u64) -> Option<Admission> {
+        let wanted = permits(bytes).clamp(1, self.most_reads);
+        let permit = self.reads.clone().try_acquire_many_owned(wanted);
+        permit.ok().map(Admission)
+    }
+
     /// Bytes that reads under way may hold.
     pub(crate) fn admitted(&self) -> ByteCount {
         let left = self.reads.available_permits() as u64;
@@ -132,7 +139,9 @@ mod tests {
         assert!(first.is_ready());
         assert_eq!(memory.admitted(), ByteCount(3 * MIB));
         assert!(poll(memory.admit(2 * MIB)).is_pending());
+        assert!(memory.try_admit(2 * MIB).is_none());
         drop(first);
+        assert!(memory.try_admit(2 * MIB).is_some());
         assert!(poll(memory.admit(2 * MIB)).is_ready());
     }
 

@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use bytes::Bytes;
 use linkfs_provider::{ByteCount, Offset};
@@ -15,11 +14,6 @@ use crate::memory::Admission;
 use crate::node::Node;
 use crate::read_pattern::ReadPattern;
 use crate::{Error, Result};
-
-/// How long a failure answers for the bytes it was about. When the kernel's read-ahead failed, the kernel
-/// asks once more for the page that a reader waits for, at once: trying again then would double the time
-/// that the reader's call takes, and it is not the reader who asked again.
-const KERNEL_ASKS_AGAIN_WITHIN: Duration = Duration::from_millis(250);
 
 /// An open file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,16 +35,8 @@ impl ReaderId {
 pub(crate) struct OpenFile {
     id: ReaderId,
     content: Arc<Content>,
+    opened: Instant,
     pattern: Mutex<ReadPattern>,
-    failures: Mutex<Vec<Failure>>,
-}
-
-/// A read that failed a moment ago.
-#[derive(Debug)]
-struct Failure {
-    bytes: Range<u64>,
-    at: Instant,
-    error: Error,
 }
 
 impl OpenFile {
@@ -58,8 +44,8 @@ impl OpenFile {
         OpenFile {
             id: ReaderId::new(),
             content,
+            opened: Instant::now(),
             pattern: Mutex::default(),
-            failures: Mutex::default(),
         }
     }
 
@@ -73,7 +59,8 @@ impl OpenFile {
         length: ByteCount,
         deadline: Instant,
     ) -> Result<ReadBytes> {
-        if let Some(error) = self.take_failure(offset.0) {
+        let failures = self.content.failures();
+        if let Some(error) = failures.take(self.id, self.opened, offset.0) {
             return Err(error);
         }
         let advice = self.lock_pattern().observe(offset, length);
@@ -85,7 +72,8 @@ impl OpenFile {
             deadline,
         };
         let read = self.content.read(read).await;
-        let (bytes, waited) = read.inspect_err(|error| self.note_failure(offset, length, error))?;
+        let asked = offset.0..(offset + length).0;
+        let (bytes, waited) = read.inspect_err(|error| failures.note(asked, error))?;
         if waited {
             self.lock_pattern().had_to_wait();
         }
@@ -97,40 +85,10 @@ impl OpenFile {
         self.content.close(self.id);
     }
 
-    fn note_failure(&self, offset: Offset, length: ByteCount, error: &Error) {
-        let mut failures = self.lock_failures();
-        failures.retain(Failure::is_fresh);
-        failures.push(Failure {
-            bytes: offset.0..(offset + length).0,
-            at: Instant::now(),
-            error: error.clone(),
-        });
-    }
-
-    /// The answer to a read from `offset` on that failed just now. It is given once.
-    fn take_failure(&self, offset: u64) -> Option<Error> {
-        let mut failures = self.lock_failures();
-        let known = |failure: &Failure| failure.is_fresh() && failure.bytes.contains(&offset);
-        let at = failures.iter().position(known)?;
-        Some(failures.swap_remove(at).error)
-    }
-
-    fn lock_failures(&self) -> MutexGuard<'_, Vec<Failure>> {
-        self.failures
-            .lock()
-            .expect("no panic while the failures are locked")
-    }
-
     fn lock_pattern(&self) -> MutexGuard<'_, ReadPattern> {
         self.pattern
             .lock()
             .expect("no panic while the pattern is locked")
-    }
-}
-
-impl Failure {
-    fn is_fresh(&self) -> bool {
-        self.at.elapsed() < KERNEL_ASKS_AGAIN_WITHIN
     }
 }
 
@@ -209,7 +167,7 @@ impl ReadBytes {
         blocks: Vec<(u64, Arc<Block>)>,
         start: u64,
         end: u64,
-        admission: Admission,
+        admission: Option<Admission>,
     ) -> ReadBytes {
         let pieces = blocks.into_iter().map(|(from, block)| {
             let to = from + block.bytes().len() as u64;
@@ -218,7 +176,7 @@ impl ReadBytes {
         });
         ReadBytes {
             pieces: pieces.collect(),
-            _admission: Some(admission),
+            _admission: admission,
         }
     }
 
@@ -258,7 +216,7 @@ mod tests {
             block.fill(&vec![number as u8; *length], *length);
             (*from, Arc::new(block))
         });
-        let admission = memory.admit(end - start).await;
+        let admission = Some(memory.admit(end - start).await);
         let bytes = ReadBytes::of_blocks(blocks.collect(), start, end, admission);
         let seen: Vec<(u8, usize)> = bytes
             .pieces()

@@ -250,13 +250,15 @@ impl Volume {
             return Err(Error::Stale("the file was replaced on the drive".into()));
         }
         let content = self.content_of(&node)?;
-        let was_open_before = content.open();
+        content.open();
         let backing = tokio::time::timeout(DISK_PATIENCE, content.passthrough_file()).await;
         Ok(Opened {
             handle: self
                 .handles
                 .insert(Handle::File(Arc::new(OpenFile::new(content)))),
-            keep_pages: was_open_before,
+            // A node is one version, so all pages of it are. And dropping them, even where there are none,
+            // would make this opener wait for those that others are reading, and nothing could wake it.
+            keep_pages: true,
             bypass_pages: false,
             backing: backing.unwrap_or_default(),
         })
