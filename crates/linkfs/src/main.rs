@@ -10,6 +10,7 @@ mod config;
 mod daemon;
 #[cfg(feature = "demo")]
 mod demo;
+mod descriptors;
 mod drive_path;
 mod drives;
 #[cfg(feature = "demo")]
