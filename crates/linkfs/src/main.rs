@@ -26,6 +26,7 @@ mod ls;
 mod mount;
 mod mount_table;
 mod output;
+mod pin;
 mod places;
 mod secrets;
 mod serve;
@@ -76,5 +77,7 @@ fn run(args: Args) -> Result<()> {
         Command::Cat { file } => cat::run(&setup, &file),
         Command::Link(args) => link::run(&setup, &args),
         Command::Status(args) => status::run(&args),
+        Command::Pin(args) => pin::pin(&args),
+        Command::Unpin(args) => pin::unpin(&args),
     }
 }
