@@ -332,7 +332,7 @@ impl StoredFile {
             return;
         };
         let identity = self.file.identity();
-        let verified = match hash.is_right() {
+        let verified = match hash.matches() {
             true => Verified::Yes,
             false => {
                 tracing::warn!(%identity, "the bytes do not match the drive's hash");
