@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use linkfs_emulator::{ROOT_ID, Tree};
-use linkfs_tests::{DriveKind, Home, Mounted, mib, run, true_bytes};
+use linkfs_tests::{DriveKind, Home, Mounted, eventually, mib, run, true_bytes};
 
 use crate::scene::{BLOCK, Scene, cached, data_file, garble};
 
@@ -119,11 +119,11 @@ impl FileSystem {
         FileSystem(folder.to_owned())
     }
 
+    /// As soon as nobody writes to it.
     fn make_read_only(&self) {
-        run(Command::new("mount")
-            .args(["-o", "remount,ro"])
-            .arg(&self.0))
-        .success();
+        let mut remount = Command::new("mount");
+        remount.args(["-o", "remount,ro"]).arg(&self.0);
+        eventually("it is read-only", || run(&mut remount).status.success());
     }
 }
 
@@ -146,7 +146,7 @@ fn a_full_disk_is_read_past_and_told() {
         file_system = Some(FileSystem::mount(&content, "size=4m,mode=700"));
     });
     scene.read(&mount);
-    linkfs_tests::eventually("the status tells", || {
+    eventually("the status tells", || {
         mount.status()["disk"]["paused"].is_string()
     });
     let mount = mount.mount_again();

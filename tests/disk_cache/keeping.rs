@@ -182,8 +182,13 @@ fn many_cached_files_are_open_at_once() {
         file.read_exact_at(&mut [0; 5000], 0).expect("it reads");
     }
     assert_eq!(emulator.counters().snapshot().data_requests, 0);
+    let descriptors = || {
+        let all = std::fs::read_dir(format!("/proc/{}/fd", mounted.pid()));
+        all.expect("its descriptors").count() as u64
+    };
+    assert!(descriptors() > FILES);
     drop(open);
-    drop(mounted);
+    eventually("they are given back", || descriptors() < FILES / 2);
 }
 
 #[test]
