@@ -153,7 +153,11 @@ fn check_config(text: &str, line: u32, words: &str) {
 
 #[test]
 fn a_bad_configuration_is_refused_with_file_line_and_what_was_expected() {
-    check_config("[cache]\nmemroy = \"1MiB\"\n", 2, "expected `memory`");
+    check_config(
+        "[cache]\nmemroy = \"1MiB\"\n",
+        2,
+        "expected one of `memory`",
+    );
     check_config("[cache]\nmemory = \"lots\"\n", 2, "MiB");
     check_config("[mount]\n\ndeadline = 30\n", 3, "\"30s\"");
     check_config("[muont]\n", 1, "`mount`");

@@ -21,6 +21,7 @@ pub struct MountBuilder {
     deadline: String,
     listing_ttl: String,
     memory: String,
+    disk: Option<String>,
     arguments: Vec<String>,
     group: Option<Arc<ControlGroup>>,
 }
@@ -56,6 +57,13 @@ impl MountBuilder {
         self
     }
 
+    /// Keeps file content on disk, up to this much.
+    #[must_use]
+    pub fn disk(mut self, size: &str) -> Self {
+        self.disk = Some(size.into());
+        self
+    }
+
     /// A further key of the drive's section.
     #[must_use]
     pub fn key(mut self, name: &str, value: Value) -> Self {
@@ -79,8 +87,10 @@ impl MountBuilder {
 
     /// The configuration file's text.
     pub fn config(&self) -> String {
+        let disk = self.disk.iter();
+        let disk: String = disk.map(|size| format!("size = \"{size}\"\n")).collect();
         let general = format!(
-            "[cache]\nmemory = \"{}\"\n\n[mount]\ndeadline = \"{}\"\nlisting_ttl = \"{}\"\n\n",
+            "[cache]\nmemory = \"{}\"\n{disk}\n[mount]\ndeadline = \"{}\"\nlisting_ttl = \"{}\"\n\n",
             self.memory, self.deadline, self.listing_ttl
         );
         general + &drive_section(DRIVE, &self.keys)
@@ -151,6 +161,7 @@ impl Mounted {
             deadline: "20s".into(),
             listing_ttl: "30s".into(),
             memory: "64MiB".into(),
+            disk: None,
             arguments: Vec::new(),
             group: None,
         }

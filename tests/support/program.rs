@@ -96,6 +96,11 @@ impl Home {
         files.map(|file| file.expect("an entry").path()).collect()
     }
 
+    /// The folder in which mounts of this home cache content.
+    pub fn cached_content(&self) -> PathBuf {
+        self.path().join("cache/linkfs/content")
+    }
+
     /// What earlier mounts have saved is not there.
     ///
     /// # Panics

@@ -1,15 +1,17 @@
 use std::fs;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use linkfs_provider::{ByteCount, Item, ItemKind, Offset};
+use linkfs_provider::{ByteCount, Item, ItemKind, Offset, Version};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::block::{BLOCK_SIZE, Block, Pool};
 use crate::block_cache::{BlockCache, Found, Pending, Piece, Wish};
 use crate::disk_cache::Identity;
+use crate::entity_tag::EntityTag;
 use crate::link_cache::{Lease, Neighbourhood};
 use crate::node::{Node, NodeId};
 use crate::open_file::{ReadBytes, ReaderId};
@@ -43,10 +45,12 @@ pub(crate) struct Content {
     tree: Arc<Tree>,
     cache: Arc<BlockCache>,
     disk: Option<Arc<Disk>>,
-    tag: OnceLock<String>,
+    tag: OnceLock<EntityTag>,
     change: OnceLock<Error>,
     failures: RecentFailures,
     readers: Mutex<Readers>,
+    /// Somebody fetches the whole of it.
+    is_being_fetched: AtomicBool,
 }
 
 /// Who has a content open, and what is being fetched for them. Under one lock, so that the last to close
@@ -87,6 +91,7 @@ impl Content {
             change: OnceLock::new(),
             failures: RecentFailures::default(),
             readers: Mutex::default(),
+            is_being_fetched: AtomicBool::new(false),
         }))
     }
 
@@ -132,15 +137,50 @@ impl Content {
         self.cache.memory().forget_reader(reader);
         let mut readers = self.lock_readers();
         readers.openings -= 1;
-        if readers.openings == 0 {
-            readers.jobs.drain(..).for_each(|job| job.abort());
-            readers.stored = None;
+        if readers.openings > 0 {
+            return;
         }
+        readers.jobs.drain(..).for_each(|job| job.abort());
+        let stored = readers.stored.take();
+        drop(readers);
+        drop(stored);
     }
 
     /// The file on disk, if all of it is there and the kernel may read it without us.
     pub(crate) async fn passthrough_file(&self) -> Option<fs::File> {
-        self.find_stored().await?.passthrough_file().await
+        let (file, tag) = self.find_stored().await?.passthrough_file().await?;
+        self.check_tag(tag).is_ok().then_some(file)
+    }
+
+    /// Whether its blocks are kept on disk for good, and some are missing.
+    pub(crate) fn is_pinned_in_part(&self) -> bool {
+        let stored = self.known_stored();
+        stored.is_some_and(|stored| stored.is_pinned() && !stored.is_complete())
+    }
+
+    /// Whether the caller is the only one to fetch the whole of it, until [`Content::end_fetching`].
+    pub(crate) fn begin_fetching(&self) -> bool {
+        !self.is_being_fetched.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn end_fetching(&self) {
+        self.is_being_fetched.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn disk(&self) -> Option<&Arc<Disk>> {
+        self.disk.as_ref()
+    }
+
+    /// Why [`Content::stored`] gave nothing.
+    pub(crate) fn why_not_stored(&self) -> String {
+        let stats = self.disk.as_ref().map(|disk| disk.stats());
+        match stats {
+            None => "there is none".into(),
+            Some(_) if self.drive.identity().is_none() => {
+                "what the drive is comes from outside the configuration".into()
+            }
+            Some(stats) => stats.paused.unwrap_or_else(|| "it fails".into()),
+        }
     }
 
     /// Where its blocks are kept on disk, if some are.
@@ -176,11 +216,15 @@ impl Content {
         }
     }
 
+    /// A hash says more of which version it is than any number that a drive makes up.
     fn identity(&self) -> Option<Identity> {
+        let hashes = self.item.hashes.iter();
+        let hashes = hashes.map(|(name, value)| format!(" {name}:{value}"));
+        let version = format!("{}{}", self.item.version, hashes.collect::<String>());
         Some(Identity {
             drive: self.drive.identity()?.to_owned(),
             item: self.item.id.clone(),
-            version: self.item.version.clone(),
+            version: Version(version),
             size: self.item.size(),
         })
     }
@@ -339,15 +383,27 @@ impl Content {
     }
 
     /// Pins the first entity tag; any other later is another content.
-    pub(crate) fn check_tag(&self, tag: Option<&str>) -> Result<(), String> {
+    pub(crate) fn check_tag(&self, tag: Option<EntityTag>) -> Result<(), String> {
         let Some(tag) = tag else {
             return Ok(());
         };
-        if self.tag.get_or_init(|| tag.to_owned()) == tag {
+        if *self.tag.get_or_init(|| tag) == tag {
             Ok(())
         } else {
             Err("the content was replaced while it was being read".into())
         }
+    }
+
+    /// The tag of all bytes that were given out, once there was one.
+    pub(crate) fn tag(&self) -> Option<EntityTag> {
+        self.tag.get().copied()
+    }
+
+    /// Deletes what is on disk; the next look finds nothing, or what is written then.
+    pub(crate) async fn forget_stored(&self, stored: &Arc<StoredFile>) {
+        let is_the_same = |known: &mut Arc<StoredFile>| Arc::ptr_eq(known, stored);
+        self.lock_readers().stored.take_if(is_the_same);
+        stored.forget().await;
     }
 
     /// The content is not what the listing said: nothing of it is given out any more, and the next look into
@@ -365,9 +421,6 @@ impl Content {
             self.drive.saw_replacement(&self.item.id);
             self.tree.forget_listing(self.node.parent);
             self.cache.forget(self.node.id);
-            if let Some(stored) = self.known_stored() {
-                stored.forget();
-            }
         }
         error
     }

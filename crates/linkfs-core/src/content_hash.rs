@@ -42,7 +42,7 @@ impl ContentHash {
 
     /// Whether the bytes given are those that the drive means. Hex digits come in either case, CRC-64 as a
     /// decimal number.
-    pub(crate) fn is_right(self) -> bool {
+    pub(crate) fn matches(self) -> bool {
         let computed = match self.state {
             State::Sha1(sha1) => sha1
                 .finalize()
@@ -74,7 +74,7 @@ mod tests {
         let hash = ContentHash::of(&hashes.collect());
         let result = hash.map(|mut hash| {
             bytes.chunks(3).for_each(|chunk| hash.update(chunk));
-            hash.is_right()
+            hash.matches()
         });
         assert_eq!(result, expected, "{bytes:?}");
     }

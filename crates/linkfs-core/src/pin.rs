@@ -15,19 +15,15 @@ use crate::{Error, Result};
 /// Fetched ahead of what is written: enough for several connections, and little of what readers may take.
 const AHEAD: ByteCount = ByteCount(8 << 20);
 
-/// Keeps a file from being evicted, and fetches what is missing of it in the background.
+/// Keeps a file from being evicted.
 ///
 /// # Errors
 /// `NoDiskCache`.
-pub(crate) async fn pin(content: Arc<Content>) -> Result<()> {
+pub(crate) async fn pin(content: &Content) -> Result<()> {
     let stored = content.stored().await;
-    let stored = stored.ok_or_else(|| no_disk("there is none, or it takes nothing now"))?;
-    stored
-        .set_pinned(true)
-        .await
-        .map_err(|error| no_disk(&error.to_string()))?;
-    tokio::spawn(fetch_whole(content, stored));
-    Ok(())
+    let stored = stored.ok_or_else(|| no_disk(&content.why_not_stored()))?;
+    let pinned = stored.set_pinned(true).await;
+    pinned.map_err(|error| no_disk(&error.to_string()))
 }
 
 /// Lets a file be evicted again.
@@ -45,46 +41,67 @@ fn no_disk(why: &str) -> Error {
     Error::NoDiskCache(format!("the cache on disk cannot keep the file: {why}"))
 }
 
-/// Fetches the missing blocks one after another, as a reader of its own.
-pub(crate) async fn fetch_whole(content: Arc<Content>, stored: Arc<StoredFile>) {
-    if !stored.begin_fetching() {
-        return;
-    }
+/// Fetches the missing blocks of a pinned file one after another, as a reader of its own, when it is its turn
+/// and nobody does so already.
+///
+/// # Errors
+/// Why it is not complete.
+pub(crate) async fn fetch_whole(content: Arc<Content>) -> Result<()> {
+    let Some(disk) = content.disk().filter(|_| content.begin_fetching()) else {
+        return Ok(());
+    };
+    let turn = disk.turn().await;
     let reader = ReaderId::new();
     content.open();
-    let result = fetch_missing(&content, &stored, reader).await;
+    let result = fetch_missing(&content, reader).await;
     content.close(reader);
-    stored.end_fetching();
-    if let Err(error) = result {
-        tracing::warn!(node = content.node_id().0, %error, "a pinned file is not complete");
-    }
+    drop(turn);
+    content.end_fetching();
+    result
 }
 
-async fn fetch_missing(
+async fn fetch_missing(content: &Arc<Content>, reader: ReaderId) -> Result<()> {
+    for start in (0..content.size()).step_by(BLOCK_SIZE as usize) {
+        // Anew for each block: it may have been unpinned, or turned out to be of another version.
+        let Some(stored) = content.find_stored().await else {
+            return Ok(());
+        };
+        if !stored.is_pinned() {
+            return Ok(());
+        }
+        if !stored.has(start) {
+            fetch_block(content, &stored, reader, start).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn fetch_block(
     content: &Arc<Content>,
     stored: &Arc<StoredFile>,
     reader: ReaderId,
+    start: u64,
 ) -> Result<()> {
-    for start in (0..content.size()).step_by(BLOCK_SIZE as usize) {
-        if stored.has(start) {
-            continue;
-        }
-        let read = Read {
-            reader,
-            offset: Offset(start),
-            length: ByteCount(BLOCK_SIZE),
-            advice: Advice {
-                ahead: AHEAD,
-                goes_on: false,
-            },
-            deadline: Instant::now() + content.work_time(),
-        };
-        let (bytes, _) = content.read(read).await?;
-        // The transfer has written it, unless it was in memory before or the disk was slow.
-        let bytes: Vec<u8> = bytes.pieces().flatten().copied().collect();
-        if !stored.write(start, bytes).await {
-            return Err(no_disk("writing failed"));
-        }
+    let read = Read {
+        reader,
+        offset: Offset(start),
+        length: ByteCount(BLOCK_SIZE),
+        advice: Advice {
+            ahead: AHEAD,
+            goes_on: false,
+        },
+        deadline: Instant::now() + content.work_time(),
+    };
+    let (bytes, _) = content.read(read).await?;
+    // The transfer has written it, unless it was in memory before or the disk was slow.
+    let pieces: Vec<&[u8]> = bytes.pieces().collect();
+    let is_same_version = match content.tag() {
+        Some(tag) => stored.note_tag(tag).await,
+        None => Ok(true),
+    };
+    let is_same_version = is_same_version.map_err(|error| no_disk(&error.to_string()))?;
+    if is_same_version && !stored.write(start, pieces.concat()).await {
+        return Err(no_disk(&content.why_not_stored()));
     }
     Ok(())
 }

@@ -9,10 +9,14 @@ use tokio::time::Instant;
 use crate::block::{BLOCK_SIZE, Block};
 use crate::block_cache::{Run, Slot};
 use crate::content::Content;
+use crate::entity_tag::EntityTag;
 use crate::fetch::{Body, FetchError, Range};
 use crate::link_cache::Lease;
 use crate::stored::StoredFile;
 use crate::{Error, Result, retry};
+
+/// A disk that takes longer is done without: the network is there.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Fetches consecutive pieces of one file, over as many links, urls and connections as it takes, and hands
 /// on each piece as soon as it is full.
@@ -65,7 +69,8 @@ impl RangeJob {
     }
 
     pub(crate) async fn run(mut self) {
-        self.stored = self.content.stored().await;
+        let opened = tokio::time::timeout(DISK_PATIENCE, self.content.stored()).await;
+        self.stored = opened.unwrap_or_default();
         while !self.open.is_empty() {
             if self.take_stored().await {
                 continue;
@@ -73,6 +78,10 @@ impl RangeJob {
             if let Err(error) = self.go_on().await {
                 tracing::debug!(node = self.content.node_id().0, offset = self.position(), %error, "range given up");
                 self.content.drive().note_data_failure(&error);
+                if self.content.check_unchanged().is_err() {
+                    // Before anybody hears of it: who opens the file again must not find the old bytes.
+                    self.forget_stored().await;
+                }
                 return self.fail(&error);
             }
         }
@@ -90,12 +99,45 @@ impl RangeJob {
         if spans.is_empty() {
             return false;
         }
-        let pieces = stored.read(spans, self.content.pool()).await;
-        let is_something = !pieces.is_empty();
+        let read = stored.read(spans, self.content.pool());
+        let Ok((pieces, tag)) = tokio::time::timeout(DISK_PATIENCE, read).await else {
+            tracing::debug!("the disk is too slow to read from");
+            self.stored = None;
+            return false;
+        };
+        if pieces.is_empty() {
+            return false;
+        }
+        if self.content.check_tag(tag).is_err() {
+            self.forget_stored().await;
+            return false;
+        }
         for piece in pieces {
             self.settle_next(Ok(piece));
         }
-        is_something
+        true
+    }
+
+    /// What comes now is kept only among bytes that came under the same tag.
+    async fn check_stored(&mut self) {
+        let (Some(stored), Some(tag)) = (&self.stored, self.content.tag()) else {
+            return;
+        };
+        match stored.note_tag(tag).await {
+            Ok(true) => {}
+            Ok(false) => self.forget_stored().await,
+            Err(error) => {
+                tracing::debug!(%error, "nothing more is kept of a file");
+                self.stored = None;
+            }
+        }
+    }
+
+    /// Deletes what is on disk: it is of another version than what the drive gives now.
+    async fn forget_stored(&mut self) {
+        if let Some(stored) = self.stored.take() {
+            self.content.forget_stored(&stored).await;
+        }
     }
 
     /// The bytes of the open pieces.
@@ -144,8 +186,9 @@ impl RangeJob {
         let mut body = self.ask(lease, url_index, &range).await?;
         drive.note_data();
         self.content
-            .check_tag(body.tag.as_deref())
+            .check_tag(body.tag.as_deref().map(EntityTag::of))
             .map_err(FetchError::Changed)?;
+        self.check_stored().await;
         let patience = self.content.work_time();
         let (started, length) = (Instant::now(), range.end - range.start);
         let mut block_since = (self.next, started);

@@ -4,12 +4,12 @@
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 use std::{fs, io, thread};
 
 use linkfs_provider::{ByteCount, Hashes};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 
 use crate::block::{BLOCK_SIZE, Block, Pool};
@@ -17,23 +17,34 @@ use crate::content_hash::ContentHash;
 use crate::disk_cache::{
     CachedFile, DiskCache, DiskCacheStats, FoundOnDisk, Identity, Verification, Verified,
 };
+use crate::entity_tag::EntityTag;
 
 /// The unit in which queued bytes are counted.
 const PERMIT: u64 = 1 << 10;
 /// How long a transfer waits for the disk to take what came before. A disk slower than that is not worth it:
 /// the block is left out, and fetched again when somebody wants it.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the end of a mount waits for what is queued.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 /// So many pieces are read from the disk before they are handed on.
 const READ_AT_ONCE: usize = 4;
 /// A file that somebody writes to again and again is not passed through.
 const MOST_VERIFICATIONS: usize = 3;
+/// So many files are fetched whole at a time; the others wait for their turn.
+const FETCHED_AT_ONCE: usize = 4;
 
-/// The disk cache and the thread that writes to it.
+/// The disk cache and the threads that write to it and verify what is complete.
 #[derive(Debug)]
 pub(crate) struct Disk {
     cache: DiskCache,
     queue: mpsc::Sender<Write>,
+    verifier: mpsc::Sender<Arc<StoredFile>>,
     room: Arc<Semaphore>,
+    /// How many permits `room` has in all.
+    most_queued: u32,
+    /// It was waited for in vain: until it has caught up, nobody waits again.
+    is_behind: AtomicBool,
+    fetching: Semaphore,
 }
 
 /// A block to write.
@@ -52,10 +63,11 @@ pub(crate) struct StoredFile {
     file: CachedFile,
     /// What the drive says of the whole.
     hashes: Hashes,
-    /// Somebody verifies it, or that was of no use.
-    was_verified: AtomicBool,
-    /// Somebody fetches the whole of it.
-    is_being_fetched: AtomicBool,
+    /// The tag of its bytes, once it is known: it does not change any more.
+    tag: OnceLock<EntityTag>,
+    verifier: mpsc::Sender<Arc<StoredFile>>,
+    /// It is in the verifier's queue.
+    is_to_be_verified: AtomicBool,
 }
 
 impl Disk {
@@ -69,19 +81,35 @@ impl Disk {
         queued: ByteCount,
     ) -> io::Result<Arc<Disk>> {
         let (queue, writes) = mpsc::channel::<Write>();
+        let (verifier, complete) = mpsc::channel::<Arc<StoredFile>>();
+        let most_queued = (queued.0.max(BLOCK_SIZE) / PERMIT).min(1 << 28) as u32;
         let disk = Disk {
             cache: DiskCache::open(directory, limit)?,
             queue,
-            room: Arc::new(Semaphore::new((queued.0.max(BLOCK_SIZE) / PERMIT) as usize)),
+            verifier,
+            room: Arc::new(Semaphore::new(most_queued as usize)),
+            most_queued,
+            is_behind: AtomicBool::new(false),
+            fetching: Semaphore::new(FETCHED_AT_ONCE),
         };
-        thread::Builder::new().name("linkfs-disk".into()).spawn({
-            let cache = disk.cache.clone();
-            move || {
-                cache.evict();
-                writes.into_iter().for_each(Write::carry_out);
-            }
-        })?;
+        let thread = |name: &str| thread::Builder::new().name(name.into());
+        thread("linkfs-disk").spawn(|| writes.into_iter().for_each(Write::carry_out))?;
+        thread("linkfs-verify").spawn(|| complete.into_iter().for_each(|file| file.verify()))?;
         Ok(Arc::new(disk))
+    }
+
+    /// Waits until what is queued is written, unless the disk is too slow.
+    pub(crate) async fn settled(&self) {
+        let all = self.room.acquire_many(self.most_queued);
+        if tokio::time::timeout(LAST_PATIENCE, all).await.is_err() {
+            tracing::info!("the disk is too slow to keep what was read last");
+        }
+    }
+
+    /// Waits for the turn of a file to be fetched whole.
+    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
+        let turn = self.fetching.acquire().await;
+        turn.expect("the semaphore is never closed")
     }
 
     /// The cached file of a content; `None` when the disk does not give one.
@@ -92,7 +120,7 @@ impl Disk {
     ) -> Option<Arc<StoredFile>> {
         let disk = self.clone();
         let opened = spawn_blocking(move || disk.cache.file(&identity)).await;
-        Disk::stored(opened.expect("opening does not panic"), hashes)
+        self.stored(opened.expect("opening does not panic"), hashes)
     }
 
     /// The same, if something of it is cached.
@@ -103,16 +131,17 @@ impl Disk {
     ) -> Option<Arc<StoredFile>> {
         let disk = self.clone();
         let found = spawn_blocking(move || disk.cache.find(&identity)).await;
-        Disk::stored(found.expect("opening does not panic").transpose()?, hashes)
+        self.stored(found.expect("opening does not panic").transpose()?, hashes)
     }
 
-    fn stored(file: io::Result<CachedFile>, hashes: Hashes) -> Option<Arc<StoredFile>> {
+    fn stored(&self, file: io::Result<CachedFile>, hashes: Hashes) -> Option<Arc<StoredFile>> {
         let file = file.inspect_err(|error| tracing::debug!(%error, "no cached file"));
         Some(Arc::new(StoredFile {
             file: file.ok()?,
             hashes,
-            was_verified: AtomicBool::new(false),
-            is_being_fetched: AtomicBool::new(false),
+            tag: OnceLock::new(),
+            verifier: self.verifier.clone(),
+            is_to_be_verified: AtomicBool::new(false),
         }))
     }
 
@@ -120,18 +149,31 @@ impl Disk {
     pub(crate) async fn write(&self, file: &Arc<StoredFile>, block: u64, pieces: Vec<Arc<Block>>) {
         let bytes: usize = pieces.iter().map(|piece| piece.bytes().len()).sum();
         let room = (bytes as u64).div_ceil(PERMIT) as u32;
-        let room = self.room.clone().acquire_many_owned(room);
-        let Ok(room) = tokio::time::timeout(PATIENCE, room).await else {
+        let Some(room) = self.room_for(room).await else {
             return tracing::debug!(block, "the disk is too slow to keep a block");
         };
         let write = Write {
             file: file.clone(),
             block,
             pieces,
-            _room: room.expect("the semaphore is never closed"),
+            _room: room,
         };
         // Without its thread, which died of a panic, nothing is kept; reading goes on.
         let _kept = self.queue.send(write);
+    }
+
+    async fn room_for(&self, permits: u32) -> Option<OwnedSemaphorePermit> {
+        let room = self.room.clone();
+        let room = match self.is_behind.load(Ordering::Relaxed) {
+            true => room.try_acquire_many_owned(permits).ok(),
+            false => {
+                let room = room.acquire_many_owned(permits);
+                let room = tokio::time::timeout(PATIENCE, room).await.ok();
+                room.map(|room| room.expect("the semaphore is never closed"))
+            }
+        };
+        self.is_behind.store(room.is_none(), Ordering::Relaxed);
+        room
     }
 
     pub(crate) fn stats(&self) -> DiskCacheStats {
@@ -158,19 +200,20 @@ impl StoredFile {
         self.file.has(offset / BLOCK_SIZE)
     }
 
-    /// The pieces at `spans`, none of which crosses a block's bounds, up to the first that is not there.
+    /// The pieces at `spans`, none of which crosses a block's bounds, up to the first that is not there; and
+    /// the tag that they came under.
     pub(crate) async fn read(
         self: &Arc<Self>,
         spans: impl IntoIterator<Item = Range<u64>>,
         pool: &Arc<Pool>,
-    ) -> Vec<Arc<Block>> {
+    ) -> (Vec<Arc<Block>>, Option<EntityTag>) {
         let spans: Vec<_> = spans.into_iter().take(READ_AT_ONCE).collect();
         let (stored, pool) = (self.clone(), pool.clone());
         let read = move || {
             let pieces = spans
                 .into_iter()
                 .map_while(|span| stored.read_piece(span, &pool));
-            pieces.map(Arc::new).collect()
+            (pieces.map(Arc::new).collect(), stored.tag())
         };
         spawn_blocking(read).await.expect("reading does not panic")
     }
@@ -192,40 +235,96 @@ impl StoredFile {
         Some(piece)
     }
 
-    /// The file as it can be read without us; a complete one that cannot be yet is verified meanwhile.
-    pub(crate) async fn passthrough_file(self: &Arc<Self>) -> Option<fs::File> {
+    /// The tag that its bytes came under; to be asked for after they were read.
+    fn tag(&self) -> Option<EntityTag> {
+        let known = self.tag.get().copied();
+        let tag = known.or_else(|| self.file.tag())?;
+        Some(*self.tag.get_or_init(|| tag))
+    }
+
+    /// Whether bytes under `tag` belong among those that are there. To be asked before one is written.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub(crate) async fn note_tag(self: &Arc<Self>, tag: EntityTag) -> io::Result<bool> {
+        if let Some(known) = self.tag.get() {
+            return Ok(*known == tag);
+        }
+        let stored = self.clone();
+        let note = spawn_blocking(move || stored.file.note_tag(tag));
+        let is_the_same = note.await.expect("writing does not panic")?;
+        if is_the_same {
+            self.tag.get_or_init(|| tag);
+        }
+        Ok(is_the_same)
+    }
+
+    /// The file as it can be read without us, and the tag of its bytes; a complete one that cannot be yet is
+    /// verified meanwhile.
+    pub(crate) async fn passthrough_file(
+        self: &Arc<Self>,
+    ) -> Option<(fs::File, Option<EntityTag>)> {
         let stored = self.clone();
         let look = move || {
-            let file = stored.file.passthrough_file();
-            if file.is_none() && stored.file.is_complete() {
-                thread::spawn(move || stored.verify());
+            let file = stored.trusted_file();
+            if file.is_none() && stored.verified() != Verified::No {
+                stored.verify_if_complete();
             }
-            file
+            file.map(|file| (file, stored.tag()))
         };
         spawn_blocking(look).await.expect("looking does not panic")
     }
 
+    /// Where the drive tells a hash, only the right one will do.
+    fn trusted_file(&self) -> Option<fs::File> {
+        let has_hash = ContentHash::of(&self.hashes).is_some();
+        if has_hash && self.verified() != Verified::Yes {
+            return None;
+        }
+        self.file.passthrough_file()
+    }
+
+    fn verify_if_complete(self: &Arc<Self>) {
+        if self.file.is_complete() && !self.is_to_be_verified.swap(true, Ordering::AcqRel) {
+            // Without its thread, which died of a panic, nothing is verified and so passed through.
+            let _queued = self.verifier.send(self.clone());
+        }
+    }
+
     /// Checks a complete file against its own checksums and the drive's hash.
     fn verify(&self) {
-        if self.was_verified.swap(true, Ordering::AcqRel) {
+        self.is_to_be_verified.store(false, Ordering::Release);
+        if self.trusted_file().is_some() {
             return;
         }
         for _ in 0..MOST_VERIFICATIONS {
-            let mut hash = ContentHash::of(&self.hashes);
-            let result = self.file.verify_all(|block| {
-                if let Some(hash) = &mut hash {
-                    hash.update(block);
-                }
-                ControlFlow::Continue(())
-            });
-            match result {
-                Ok(Verification::Right) => return self.note_hash(hash),
+            match self.verify_once() {
                 Ok(Verification::Changed) => {}
-                // The blocks that are missing now are fetched and written, which leads here again.
-                Ok(Verification::Incomplete { .. } | Verification::GivenUp) | Err(_) => break,
+                Ok(_) => return,
+                Err(error) => {
+                    let identity = self.file.identity();
+                    return tracing::debug!(%identity, %error, "not verified");
+                }
             }
         }
-        self.was_verified.store(false, Ordering::Release);
+    }
+
+    fn verify_once(&self) -> io::Result<Verification> {
+        let mut hash = ContentHash::of(&self.hashes);
+        if hash.is_some() && self.verified() == Verified::Yes {
+            // That was before it was changed.
+            self.file.set_verified(Verified::Unknown)?;
+        }
+        let result = self.file.verify_all(|block| {
+            if let Some(hash) = &mut hash {
+                hash.update(block);
+            }
+            ControlFlow::Continue(())
+        })?;
+        if result == Verification::Right {
+            self.note_hash(hash);
+        }
+        Ok(result)
     }
 
     fn note_hash(&self, hash: Option<ContentHash>) {
@@ -233,7 +332,7 @@ impl StoredFile {
             return;
         };
         let identity = self.file.identity();
-        let verified = match hash.is_right() {
+        let verified = match hash.matches() {
             true => Verified::Yes,
             false => {
                 tracing::warn!(%identity, "the bytes do not match the drive's hash");
@@ -272,13 +371,8 @@ impl StoredFile {
         spawn_blocking(write).await.expect("pinning does not panic")
     }
 
-    /// Whether the caller is the only one to fetch the whole file, until [`StoredFile::end_fetching`].
-    pub(crate) fn begin_fetching(&self) -> bool {
-        !self.is_being_fetched.swap(true, Ordering::AcqRel)
-    }
-
-    pub(crate) fn end_fetching(&self) {
-        self.is_being_fetched.store(false, Ordering::Release);
+    pub(crate) fn is_complete(&self) -> bool {
+        self.file.is_complete()
     }
 
     /// Writes the block that begins at `start`, waiting for the disk. Says whether it is there now.
@@ -289,21 +383,80 @@ impl StoredFile {
     }
 
     /// The last block to come makes the file complete, and a complete file is verified.
-    fn write_now(&self, block: u64, bytes: &[u8]) -> bool {
+    fn write_now(self: &Arc<Self>, block: u64, bytes: &[u8]) -> bool {
         let is_kept = self.file.write(block, bytes);
-        if is_kept && self.file.is_complete() {
-            self.verify();
+        if is_kept {
+            self.verify_if_complete();
         }
         is_kept
     }
 
     /// Deletes what is there: the bytes are others than the drive's.
-    pub(crate) fn forget(self: &Arc<Self>) {
+    pub(crate) async fn forget(self: &Arc<Self>) {
         let stored = self.clone();
-        thread::spawn(move || {
-            if let Err(error) = stored.file.forget() {
-                tracing::warn!(%error, "an outdated cached file could not be deleted");
-            }
-        });
+        let forgotten = spawn_blocking(move || stored.file.forget()).await;
+        if let Err(error) = forgotten.expect("forgetting does not panic") {
+            tracing::warn!(%error, "an outdated cached file could not be deleted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linkfs_provider::{ItemId, Version};
+    use tempfile::TempDir;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Room for two blocks on their way.
+    fn disk(folder: &TempDir) -> Arc<Disk> {
+        let (limit, queued) = (ByteCount(1 << 30), ByteCount(2 * BLOCK_SIZE));
+        Disk::open(&folder.path().join("content"), limit, queued).expect("a disk")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_disk_is_waited_for_once_and_again_when_it_has_caught_up() {
+        let folder = TempDir::new().expect("a folder");
+        let disk = disk(&folder);
+        let block = (BLOCK_SIZE / PERMIT) as u32;
+        let waited = async |expected: bool| {
+            let before = Instant::now();
+            let room = disk.room_for(block).await;
+            assert_eq!(room.is_some(), expected);
+            (room, before.elapsed())
+        };
+        let ((first, _), (second, _)) = (waited(true).await, waited(true).await);
+        assert!(waited(false).await.1 >= PATIENCE);
+        assert_eq!(waited(false).await.1, Duration::ZERO);
+        drop(first);
+        let (_third, _) = waited(true).await;
+        assert!(waited(false).await.1 >= PATIENCE);
+        drop(second);
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_is_on_disk_when_it_has_settled() {
+        let folder = TempDir::new().expect("a folder");
+        let disk = disk(&folder);
+        let identity = Identity {
+            drive: "work".into(),
+            item: ItemId("a".into()),
+            version: Version("1".into()),
+            size: ByteCount(20 * BLOCK_SIZE),
+        };
+        let file = disk.file(identity.clone(), Hashes::default()).await;
+        let (file, pool) = (file.expect("a file"), Pool::new(ByteCount(0)));
+        for number in 0..20 {
+            let mut piece = pool.take(BLOCK_SIZE as usize);
+            piece.fill(&[number as u8; BLOCK_SIZE as usize], BLOCK_SIZE as usize);
+            disk.write(&file, number, vec![Arc::new(piece)]).await;
+        }
+        disk.settled().await;
+        assert_eq!(pool.in_blocks(), ByteCount(0), "nothing is on its way");
+        let another = self::disk(&folder).find(identity, Hashes::default()).await;
+        let another = another.expect("it is there");
+        let there = (0..20).filter(|number| another.has(number * BLOCK_SIZE));
+        assert_eq!(there.count(), 20);
     }
 }

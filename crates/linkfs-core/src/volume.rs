@@ -1,20 +1,19 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::future::Future;
-use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use linkfs_provider::{ByteCount, ErrorKind, ItemKind, Offset, ProviderError, WebAddress};
-use lru::LruCache;
 use tokio::time::Instant;
 
 use crate::attribute::{self, Attribute};
 use crate::block_cache::BlockCache;
 use crate::content::Content;
 use crate::disk_cache::Verified;
+use crate::failures::Failures;
 use crate::memory::Memory;
 use crate::node::{Attributes, Entry, Kind, Node, NodeId, What};
 use crate::open_file::{Handle, HandleId, Handles, OpenFile, ReadBytes};
@@ -29,8 +28,6 @@ use crate::{Drive, Error, Lease, Result};
 const USAGE_MAX_AGE: Duration = Duration::from_secs(60);
 /// How long opening a file waits for the disk cache to say what it has.
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
-/// The last failures kept for `user.linkfs.error`.
-const MOST_FAILURES: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// A refusal explains a request that ends within so many deadlines after it: a request takes one, and the
 /// kernel asks once more for what it has read ahead in vain.
 const REFUSAL_EXPLAINS: f64 = 1.25;
@@ -83,7 +80,7 @@ pub struct Volume {
     disk_failure: Option<String>,
     contents: Mutex<HashMap<NodeId, Arc<Content>>>,
     handles: Handles,
-    failures: Mutex<LruCache<NodeId, Error>>,
+    failures: Failures,
     deadline: Duration,
 }
 
@@ -125,7 +122,7 @@ impl Volume {
             disk_failure,
             contents: Mutex::default(),
             handles: Handles::default(),
-            failures: Mutex::new(LruCache::new(MOST_FAILURES)),
+            failures: Failures::new(),
             deadline: options.deadline,
             drives,
         })
@@ -252,6 +249,9 @@ impl Volume {
         let content = self.content_of(&node)?;
         content.open();
         let backing = tokio::time::timeout(DISK_PATIENCE, content.passthrough_file()).await;
+        if content.is_pinned_in_part() {
+            self.fetch_whole(content.clone());
+        }
         Ok(Opened {
             handle: self
                 .handles
@@ -313,7 +313,7 @@ impl Volume {
                 let result = open.read(offset, length, deadline).await;
                 let node = open.content().node_id();
                 let result = result.map_err(|error| self.in_full(node, error));
-                self.note(node, &result);
+                self.failures.note(node, &result);
                 result
             }
         }
@@ -334,7 +334,7 @@ impl Volume {
         let attribute = attribute::parse(name)?;
         let node = self.tree.node(node)?;
         match attribute {
-            Attribute::Error => self.last_failure(node.id).ok_or(Error::NoAttribute),
+            Attribute::Error => self.failures.last(node.id).ok_or(Error::NoAttribute),
             Attribute::Cached if node.web_address().is_some() => Ok("100".to_owned()),
             Attribute::Cached | Attribute::Verified | Attribute::Pin
                 if node.kind() == Kind::File =>
@@ -362,8 +362,12 @@ impl Volume {
                 verified.to_string()
             }
             _ => {
-                let on_disk = stored.map_or(0, |stored| stored.bytes_present().0);
-                let here = self.cache.bytes_of(node.id).0.max(on_disk);
+                let on_disk = stored.as_ref().map_or(0, |stored| stored.bytes_present().0);
+                // A pinned file is waited for until it is kept; what is in memory is not.
+                let here = match stored.is_some_and(|stored| stored.is_pinned()) {
+                    true => on_disk,
+                    false => self.cache.bytes_of(node.id).0.max(on_disk),
+                };
                 let percentage = (here * 100).checked_div(content.size());
                 percentage.unwrap_or(100).to_string()
             }
@@ -373,12 +377,16 @@ impl Volume {
     /// Sets the extended attribute `name`: pins a file, which is fetched and kept from now on.
     ///
     /// # Errors
-    /// Why it cannot be set; `NoDisk` when nothing is kept on disk.
+    /// Why it cannot be set; `NoDiskCache` when nothing is kept on disk.
     pub async fn set_attribute(&self, node: NodeId, name: &str) -> Result<()> {
         match attribute::parse(name) {
             Ok(Attribute::Pin) => {
-                let node = self.tree.node(node)?;
-                pin::pin(self.content_of(&node)?).await
+                let content = self.content_of(&self.tree.node(node)?)?;
+                self.answer(node, "pin", pin::pin(&content)).await?;
+                // What fails from now on is why it is not complete.
+                self.failures.forget(node);
+                self.fetch_whole(content);
+                Ok(())
             }
             _ => Err(attribute::refuse_change(name)),
         }
@@ -391,24 +399,24 @@ impl Volume {
     pub async fn remove_attribute(&self, node: NodeId, name: &str) -> Result<()> {
         match attribute::parse(name) {
             Ok(Attribute::Pin) => {
-                let node = self.tree.node(node)?;
-                let content = self.content_of(&node)?;
-                pin::unpin(&content).await
+                let content = self.content_of(&self.tree.node(node)?)?;
+                self.answer(node, "unpin", pin::unpin(&content)).await
             }
             _ => Err(attribute::refuse_change(name)),
         }
     }
 
-    fn last_failure(&self, node: NodeId) -> Option<String> {
-        let mut failures = self
-            .failures
-            .lock()
-            .expect("no panic while the failures are locked");
-        let error = failures.get(&node)?;
-        Some(match error.advice() {
-            "" => error.to_string(),
-            advice => format!("{error}; {advice}"),
-        })
+    /// Fetches what is missing of a pinned file in the background.
+    fn fetch_whole(&self, content: Arc<Content>) {
+        let failures = self.failures.clone();
+        tokio::spawn(async move {
+            let node = content.node_id();
+            let result = pin::fetch_whole(content).await;
+            failures.note(node, &result);
+            if let Err(error) = result {
+                tracing::warn!(node = node.0, %error, "a pinned file is not complete");
+            }
+        });
     }
 
     /// A link to a file's bytes.
@@ -444,8 +452,12 @@ impl Volume {
         let _in_time = tokio::time::timeout(patience, all).await;
     }
 
-    /// Waits until the listings made so far are saved for the next mount: to be called when this one ends.
+    /// Waits until the listings and the content fetched so far are saved for the next mount: to be called
+    /// when this one ends.
     pub async fn settle(&self) {
+        if let Some(disk) = &self.disk {
+            disk.settled().await;
+        }
         for saved in self
             .drives
             .iter()
@@ -505,7 +517,7 @@ impl Volume {
             })
         });
         let result = result.map_err(|error| self.in_full(node, error));
-        self.note(node, &result);
+        self.failures.note(node, &result);
         result
     }
 
@@ -521,19 +533,6 @@ impl Volume {
             .and_then(|node| node.item())
             .and_then(|(drive, _)| drive.refusal_within(self.deadline.mul_f64(REFUSAL_EXPLAINS)));
         refusal.unwrap_or(error)
-    }
-
-    fn note<T>(&self, node: NodeId, result: &Result<T>) {
-        if let Err(error) = result
-            && !error.is_routine()
-        {
-            tracing::debug!(node = node.0, %error, "request failed");
-            let mut failures = self
-                .failures
-                .lock()
-                .expect("no panic while the failures are locked");
-            failures.put(node, error.clone());
-        }
     }
 }
 

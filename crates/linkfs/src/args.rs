@@ -89,6 +89,12 @@ pub(crate) enum Command {
     Link(PathArgs),
     /// Show how a mount is doing, or which mounts there are
     Status(StatusArgs),
+    /// Fetch files of a mount whole, and keep them on disk until they are unpinned
+    ///
+    /// Needs `size` under [cache] in the configuration. Returns when all of them are there.
+    Pin(PinArgs),
+    /// Let pinned files go when the disk cache needs room
+    Unpin(UnpinArgs),
 }
 
 const MOUNT_EXAMPLES: &str = "\
@@ -186,6 +192,23 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct PinArgs {
+    /// Files on a mount, and folders with all that is in them
+    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Return at once; the mount goes on fetching
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UnpinArgs {
+    /// Files on a mount, and folders with all that is in them
+    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct DrivesArgs {
     /// List the spaces that this drive's account can open
     #[arg(value_name = "DRIVE")]
@@ -234,6 +257,8 @@ mod tests {
             "linkfs umount --lazy /mnt",
             "linkfs ls work:/a --json --config c.toml",
             "linkfs status",
+            "linkfs pin /mnt/a /mnt/b --no-wait",
+            "linkfs unpin /mnt/a",
         ] {
             Args::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
         }
@@ -247,6 +272,7 @@ mod tests {
             "linkfs mount a b c",
             "linkfs mount /mnt --memory lots",
             "linkfs ls",
+            "linkfs pin",
             "linkfs ls :/a",
         ] {
             let error = Args::try_parse_from(line.split(' ')).unwrap_err();

@@ -10,6 +10,7 @@ mod config;
 mod daemon;
 #[cfg(feature = "demo")]
 mod demo;
+mod descriptors;
 mod drive_path;
 mod drives;
 #[cfg(feature = "demo")]
@@ -25,6 +26,7 @@ mod ls;
 mod mount;
 mod mount_table;
 mod output;
+mod pin;
 mod places;
 mod secrets;
 mod serve;
@@ -75,5 +77,7 @@ fn run(args: Args) -> Result<()> {
         Command::Cat { file } => cat::run(&setup, &file),
         Command::Link(args) => link::run(&setup, &args),
         Command::Status(args) => status::run(&args),
+        Command::Pin(args) => pin::pin(&args),
+        Command::Unpin(args) => pin::unpin(&args),
     }
 }

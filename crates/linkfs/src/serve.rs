@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::daemon::Note;
 use crate::event::{Event, Events, Signals};
 use crate::unmount::{self, Detach, StillMounted};
-use crate::{background, browser, mount_table};
+use crate::{background, browser, descriptors, mount_table};
 
 /// How long a mount waits to know how full its drives are: `df` would like to know, nobody needs to.
 const USAGE_PATIENCE: Duration = Duration::from_secs(2);
@@ -158,6 +158,7 @@ pub(crate) async fn serve(
     announce: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
     let folder = point.folder();
+    descriptors::raise_limit();
     // Caught before there is anything to clean up.
     let signals = Signals::catch()?;
     let options = MountOptions {

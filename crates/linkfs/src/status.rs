@@ -28,6 +28,8 @@ struct Status {
     pid: u32,
     drives: Vec<Drive>,
     memory: Memory,
+    disk: Option<Disk>,
+    disk_failure: Option<String>,
     open_handles: usize,
 }
 
@@ -36,6 +38,15 @@ struct Memory {
     budget_bytes: u64,
     block_bytes: u64,
     free_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Disk {
+    used_bytes: u64,
+    limit_bytes: u64,
+    files: u64,
+    quarantined: u64,
+    paused: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +170,12 @@ fn for_people(folder: &Path, status: &Status) -> String {
         Readable(used),
         Readable(budget)
     );
+    if let Some(disk) = &status.disk {
+        describe_disk(&mut text, disk);
+    }
+    if let Some(failure) = &status.disk_failure {
+        let _ = writeln!(text, "  {}", output::shown(failure));
+    }
     for drive in &status.drives {
         let Drive {
             name,
@@ -179,6 +196,20 @@ fn for_people(folder: &Path, status: &Status) -> String {
         }
     }
     text
+}
+
+fn describe_disk(text: &mut String, disk: &Disk) {
+    let (used, limit) = (ByteCount(disk.used_bytes), ByteCount(disk.limit_bytes));
+    let (used, limit) = (Readable(used), Readable(limit));
+    let files = disk.files;
+    let _ = write!(text, "  disk cache: {used} of {limit}, {files} files");
+    if disk.quarantined > 0 {
+        let _ = write!(text, ", {} damaged blocks dropped", disk.quarantined);
+    }
+    text.push('\n');
+    if let Some(reason) = &disk.paused {
+        let _ = writeln!(text, "    it takes nothing now: {}", output::shown(reason));
+    }
 }
 
 /// Reads the status file on a thread of its own: a stuck mount keeps whoever asks it.
@@ -204,6 +235,9 @@ mod tests {
         let status = serde_json::json!({
             "version": "0.1.0", "pid": 7, "open_handles": 3, "nodes": 12,
             "memory": {"budget_bytes": 2097152, "block_bytes": 1000, "free_bytes": 24, "peak_bytes": 2048},
+            "disk": {"used_bytes": 1024, "limit_bytes": 1048576, "files": 3, "quarantined": 2,
+                     "quarantined_blocks": ["block 1"], "paused": "the disk is full"},
+            "disk_failure": null,
             "drives": [
                 {"name": "work", "state": "ok", "reason": null, "advice": null,
                  "limited_for_seconds": null, "calls": 5, "failed_calls": 0, "links": 2},
@@ -214,6 +248,8 @@ mod tests {
         let parsed = Status::deserialize(&status).unwrap();
         let expected = "\
 /mnt/x: linkfs 0.1.0, pid 7, 3 open, memory 1.0 KiB of 2.0 MiB
+  disk cache: 1.0 KiB of 1.0 MiB, 3 files, 2 damaged blocks dropped
+    it takes nothing now: the disk is full
   work: ok, 5 calls, 0 failed
   team: limited, 9 calls, 1 failed
     the drive asked for a pause of 30 s more

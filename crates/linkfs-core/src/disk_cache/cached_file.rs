@@ -14,6 +14,7 @@ use super::identity::Identity;
 use super::map_file::MapFile;
 use super::shared::Shared;
 use super::state::{State, Verified};
+use crate::entity_tag::EntityTag;
 
 /// What a look for a block gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +248,23 @@ impl CachedFile {
     /// When it cannot be written down.
     pub(crate) fn set_verified(&self, verified: Verified) -> io::Result<()> {
         self.change_state(|state| state.verified = verified)
+    }
+
+    /// The entity tag under which the bytes came, if one was written down. Whoever looks after reading a block
+    /// has that block's.
+    pub(crate) fn tag(&self) -> Option<EntityTag> {
+        self.state()?.tag
+    }
+
+    /// Writes down the tag under which bytes come, before any of them is written, unless one stands there.
+    /// Says whether it is the one that stands there now: bytes under another do not belong here.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub(crate) fn note_tag(&self, tag: EntityTag) -> io::Result<bool> {
+        let mut is_the_same = false;
+        self.change_state(|state| is_the_same = *state.tag.get_or_insert(tag) == tag)?;
+        Ok(is_the_same)
     }
 
     /// `None` when it is damaged.

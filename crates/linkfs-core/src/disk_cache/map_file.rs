@@ -7,8 +7,8 @@
 //! | 4, 4 | format version, block size |
 //! | 8, n | length of the identity, the identity in full |
 //! | 8 | checksum of all that |
-//! | | up to a multiple of 64 |
-//! | 64 | the [`State`], with its own checksum |
+//! | | up to a multiple of 128 |
+//! | 128 | the [`State`], with its own checksum |
 //! | 8 per block | the block's checksum; zero: the block is missing |
 //!
 //! Numbers are little-endian. State and records lie so that no write of one crosses a page: a process that is

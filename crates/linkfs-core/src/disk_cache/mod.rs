@@ -87,6 +87,7 @@ impl DiskCache {
     }
 
     /// Deletes what was used longest ago if the cache is over its limit, and what is left over from before.
+    #[cfg(test)]
     pub(crate) fn evict(&self) {
         self.shared.evict(0, 0);
     }

@@ -3,6 +3,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
 use super::identity::Seed;
+use crate::entity_tag::EntityTag;
 
 /// Whether the hash of the whole file was found to be the one that the drive tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) is_pinned: bool,
     /// Nobody is to write to it any more: its bytes are not the drive's, and it is about to be deleted.
     pub(super) is_forgotten: bool,
+    /// The entity tag under which the bytes came.
+    pub(super) tag: Option<EntityTag>,
     /// How the data file looked when all its blocks were found right.
     pub(super) stamp: Option<Stamp>,
 }
@@ -63,11 +66,13 @@ impl Stamp {
 const PINNED: u64 = 4;
 const STAMPED: u64 = 8;
 const FORGOTTEN: u64 = 16;
+const TAGGED: u64 = 32;
 /// Stands where a block's index stands in the checksum of a block.
 const NO_BLOCK: u64 = u64::MAX;
 
 impl State {
-    pub(super) const LENGTH: usize = 64;
+    pub(super) const LENGTH: usize = 128;
+    const CHECKSUM_AT: usize = State::LENGTH - 8;
 
     pub(super) fn encode(&self, seed: Seed) -> [u8; State::LENGTH] {
         let mut flags = match self.verified {
@@ -89,9 +94,13 @@ impl State {
             bytes[24..40].copy_from_slice(&stamp.modified_ns.to_le_bytes());
             bytes[40..56].copy_from_slice(&stamp.changed_ns.to_le_bytes());
         }
+        if let Some(EntityTag(tag)) = self.tag {
+            flags |= TAGGED;
+            bytes[56..64].copy_from_slice(&tag.to_le_bytes());
+        }
         bytes[..8].copy_from_slice(&u64::to_le_bytes(flags));
-        let checksum = seed.checksum(NO_BLOCK, &bytes[..56]);
-        bytes[56..].copy_from_slice(&checksum.to_le_bytes());
+        let checksum = seed.checksum(NO_BLOCK, &bytes[..State::CHECKSUM_AT]);
+        bytes[State::CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
@@ -100,7 +109,8 @@ impl State {
         let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
         let time =
             |at: usize| i128::from_le_bytes(bytes[at..at + 16].try_into().expect("16 bytes"));
-        if number(56) != seed.checksum(NO_BLOCK, &bytes[..56]) {
+        let checksum = seed.checksum(NO_BLOCK, &bytes[..State::CHECKSUM_AT]);
+        if number(State::CHECKSUM_AT) != checksum {
             return None;
         }
         let flags = number(0);
@@ -112,6 +122,7 @@ impl State {
             },
             is_pinned: flags & PINNED != 0,
             is_forgotten: flags & FORGOTTEN != 0,
+            tag: (flags & TAGGED != 0).then(|| EntityTag(number(56))),
             stamp: (flags & STAMPED != 0).then(|| Stamp {
                 inode: number(8),
                 size: number(16),
@@ -141,6 +152,7 @@ mod tests {
                     verified,
                     is_pinned,
                     is_forgotten: !is_pinned,
+                    tag: is_pinned.then_some(EntityTag(u64::MAX)),
                     stamp,
                 };
                 let bytes = state.encode(seed);

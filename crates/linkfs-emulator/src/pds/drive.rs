@@ -153,7 +153,11 @@ impl Knobs {
 
     /// Adds the hashes to an item or a link.
     pub(crate) fn put_checksum(&self, body: &mut Value, checksum: &Checksum) {
-        body["content_hash"] = json!(checksum.sha1);
+        let sha1 = match self.hashes_are_wrong {
+            true => checksum.sha1.chars().rev().collect(),
+            false => checksum.sha1.clone(),
+        };
+        body["content_hash"] = json!(sha1);
         body["content_hash_name"] = json!("sha1");
         let crc64 = match self.crc_shape {
             CrcShape::Text => json!(checksum.crc64.to_string()),

@@ -33,6 +33,8 @@ pub struct Knobs {
     pub folders_have_size: bool,
     /// Items and links have no `content_hash` and no `crc64_hash` when their content is larger.
     pub hash_bytes_max: u64,
+    /// The hashes of items and links are of other content.
+    pub hashes_are_wrong: bool,
     /// Items have no `revision_id`.
     pub omits_revision: bool,
     /// Absent texts are `null` instead of empty.
@@ -199,6 +201,7 @@ impl Default for Knobs {
             time_shape: TimeShape::Utc,
             folders_have_size: false,
             hash_bytes_max: 16 << 20,
+            hashes_are_wrong: false,
             omits_revision: false,
             empty_is_null: false,
             page_size_max: 100,

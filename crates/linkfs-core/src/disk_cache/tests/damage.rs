@@ -95,7 +95,7 @@ fn a_flipped_bit_in_the_header_starts_the_file_anew() {
     drop(fixture.filled(&identity));
     let map = fixture.map(&identity);
     let (whole, end) = (fs::read(&map).expect("a map"), records_at(&map, &identity));
-    let padding = (24 + identity.encode().len() as u64 + 8)..end - 64;
+    let padding = (24 + identity.encode().len() as u64 + 8)..end - STATE;
     for byte in 0..end {
         let mut bytes = whole.clone();
         bytes[byte as usize] ^= 1 << (byte % 8);

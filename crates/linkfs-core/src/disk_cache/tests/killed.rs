@@ -70,7 +70,8 @@ fn a_file_made_by_half_is_made_anew() {
         records_at(&map, &identity) as usize,
     );
     let mut without_header = vec![0; whole.len()];
-    without_header[records - 64..records].copy_from_slice(&whole[records - 64..records]);
+    without_header[records - STATE as usize..records]
+        .copy_from_slice(&whole[records - STATE as usize..records]);
     for left in [
         None,
         Some(vec![]),

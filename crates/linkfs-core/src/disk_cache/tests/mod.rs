@@ -20,10 +20,13 @@ use tempfile::TempDir;
 
 use super::identity::{Identity, Seed};
 use super::shared::Rules;
+use super::state::State;
 use super::{CachedFile, DiskCache, FoundOnDisk};
 use crate::block::BLOCK_SIZE;
 
 const NO_LIMIT: u64 = 1 << 40;
+/// What the state takes of a map.
+const STATE: u64 = State::LENGTH as u64;
 
 fn rules(limit: u64) -> Rules {
     Rules {

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use super::super::{Verification, Verified};
 use super::*;
+use crate::entity_tag::EntityTag;
 
 const SIZE: u64 = 2 * BLOCK_SIZE + 17;
 
@@ -202,4 +203,23 @@ fn a_forgotten_file_is_never_passed_through() {
     file.forget().expect("forgotten");
     assert!(file.passthrough_file().is_none() && other.passthrough_file().is_none());
     assert_ne!(verify(&file), Verification::Right);
+}
+
+#[test]
+fn a_file_has_the_first_tag_for_good_and_for_everybody() {
+    let fixture = Fixture::new();
+    let file = fixture.filled(&identity("a", SIZE));
+    assert_eq!(file.tag(), None);
+    let [first, second] = ["first", "second"].map(EntityTag::of);
+    for (tag, is_the_same) in [(first, true), (second, false), (first, true)] {
+        assert_eq!(file.note_tag(tag).expect("written down"), is_the_same);
+    }
+    file.pin().expect("written down");
+    let another = fixture.another().file(file.identity()).expect("a file");
+    assert_eq!(another.tag(), Some(first));
+    assert!(!another.note_tag(second).expect("read"));
+    another.forget().expect("deleted");
+    let anew = fixture.another().file(file.identity()).expect("a file");
+    assert_eq!(anew.tag(), None);
+    assert!(anew.note_tag(second).expect("written down"));
 }
