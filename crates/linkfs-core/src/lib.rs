@@ -14,6 +14,7 @@ mod block_cache;
 mod connection_rate;
 mod content;
 mod content_hash;
+mod contents;
 mod control_folder;
 mod digest;
 mod disk_cache;

@@ -1,8 +1,7 @@
-use std::collections::HashMap;
 use std::fs::File;
 use std::future::Future;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 use crate::attribute::{self, Attribute};
 use crate::block_cache::BlockCache;
 use crate::content::Content;
+use crate::contents::Contents;
 use crate::disk_cache::Verified;
 use crate::failures::Failures;
 use crate::memory::Memory;
@@ -78,7 +78,7 @@ pub struct Volume {
     disk: Option<Arc<Disk>>,
     /// Why there is no disk although there should be one.
     disk_failure: Option<String>,
-    contents: Mutex<HashMap<NodeId, Arc<Content>>>,
+    contents: Contents,
     handles: Handles,
     failures: Failures,
     deadline: Duration,
@@ -120,7 +120,7 @@ impl Volume {
             cache: Arc::new(BlockCache::new(memory)),
             disk,
             disk_failure,
-            contents: Mutex::default(),
+            contents: Contents::new(),
             handles: Handles::default(),
             failures: Failures::new(),
             deadline: options.deadline,
@@ -274,23 +274,19 @@ impl Volume {
     }
 
     fn content_of(&self, node: &Arc<Node>) -> Result<Arc<Content>> {
-        let mut contents = self
-            .contents
-            .lock()
-            .expect("no panic while the contents are locked");
-        if let Some(known) = contents.get(&node.id) {
-            // The number of a content that changed is spent, whatever a listing that was under way then
-            // says: the next look at the name finds another.
-            known.check_unchanged()?;
-            return Ok(known.clone());
-        }
-        let content = Content::of(
-            node.clone(),
-            self.tree.clone(),
-            self.cache.clone(),
-            self.disk.clone(),
-        )?;
-        contents.insert(node.id, content.clone());
+        let make = || {
+            Content::of(
+                node.clone(),
+                self.tree.clone(),
+                self.cache.clone(),
+                self.disk.clone(),
+            )
+        };
+        let forget = |node| self.cache.forget(node);
+        let content = self.contents.get(node.id, make, forget)?;
+        // The number of a content that changed is spent, whatever a listing that was under way then says: the
+        // next look at the name finds another.
+        content.check_unchanged()?;
         Ok(content)
     }
 
