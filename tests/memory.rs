@@ -129,7 +129,10 @@ fn a_walk_over_very_many_names_keeps_within_the_memory() {
     let mut seen = 0;
     for folder in fs::read_dir(mount.folder()).expect("the top is read") {
         let folder = fs::read_dir(folder.expect("a name").path()).expect("a folder is read");
-        seen += folder.map(|name| name.expect("a name")).count() as u64;
+        for name in folder {
+            name.expect("a name");
+            seen += 1;
+        }
     }
     assert_eq!(seen, folders * files);
     assert_within_budget(&group, &mount);

@@ -226,10 +226,13 @@ impl Scene {
     }
 }
 
+/// A step of the work.
+type Step = fn(&Place) -> Result<(), i32>;
+
 impl Place {
     /// The work, step by step; what a step saw is right, or it saw an error.
     fn steps(&self) -> impl Iterator<Item = (&'static str, Result<(), i32>)> {
-        let steps: [(&str, fn(&Place) -> Result<(), i32>); 6] = [
+        let steps: [(&str, Step); 6] = [
             ("list", Place::list),
             ("stat", Place::stat),
             ("read a small file", Place::read_small),
