@@ -58,6 +58,7 @@ pub(crate) struct Content {
 #[derive(Debug, Default)]
 struct Readers {
     openings: usize,
+    may_find_others_pages: bool,
     jobs: Vec<AbortHandle>,
     /// Its blocks on disk, while somebody has it open: they cost two descriptors.
     stored: Option<Arc<StoredFile>>,
@@ -127,9 +128,20 @@ impl Content {
             .map_or(Ok(()), |change| Err(change.clone()))
     }
 
-    /// Counts an opening.
-    pub(crate) fn open(&self) {
+    /// Counts an opening by the kernel. Says whether the pages that it has of the node are of this content.
+    pub(crate) fn open(&self) -> bool {
+        self.hold();
+        !std::mem::take(&mut self.lock_readers().may_find_others_pages)
+    }
+
+    /// Counts an opening of our own.
+    pub(crate) fn hold(&self) {
         self.lock_readers().openings += 1;
+    }
+
+    /// It may have been open before, when nobody remembers its tag: the kernel's pages are not to be trusted.
+    pub(crate) fn distrust_pages(&self) {
+        self.lock_readers().may_find_others_pages = true;
     }
 
     /// The last to close ends what is still being fetched ahead.

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lru::LruCache;
@@ -17,6 +18,7 @@ const LOOKED_AT: usize = 2;
 pub(crate) struct Contents<T = Content> {
     known: Mutex<LruCache<NodeId, Arc<T>>>,
     most_idle: usize,
+    has_forgotten: AtomicBool,
 }
 
 impl<T> Contents<T> {
@@ -28,7 +30,13 @@ impl<T> Contents<T> {
         Contents {
             known: Mutex::new(LruCache::unbounded()),
             most_idle,
+            has_forgotten: AtomicBool::new(false),
         }
+    }
+
+    /// Whether a content that looks new may have been there before, under a tag that nobody knows any more.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.has_forgotten.load(Ordering::Relaxed)
     }
 
     /// The content of a node, or a new one. What was used longest ago and is used by nobody now goes: `forget`
@@ -59,7 +67,10 @@ impl<T> Contents<T> {
                 Some((oldest, used)) if Arc::strong_count(&used) > 1 => {
                     known.put(oldest, used);
                 }
-                Some((oldest, _)) => forget(oldest),
+                Some((oldest, _)) => {
+                    self.has_forgotten.store(true, Ordering::Relaxed);
+                    forget(oldest);
+                }
                 None => break,
             }
         }
@@ -82,10 +93,12 @@ mod tests {
             contents.get(NodeId(node), || Ok(Arc::new(node)), forget)
         };
         let used = get(1).unwrap();
+        assert!(!contents.has_forgotten());
         for node in [2, 3, 2, 4, 5] {
             get(node).unwrap();
         }
         assert_eq!(*forgotten.borrow(), [3, 2], "not what somebody uses");
+        assert!(contents.has_forgotten());
         drop(used);
         for node in [6, 7, 8] {
             get(node).unwrap();

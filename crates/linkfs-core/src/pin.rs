@@ -52,7 +52,7 @@ pub(crate) async fn fetch_whole(content: Arc<Content>) -> Result<()> {
     };
     let turn = disk.turn().await;
     let reader = ReaderId::new();
-    content.open();
+    content.hold();
     let result = fetch_missing(&content, reader).await;
     content.close(reader);
     drop(turn);

@@ -247,7 +247,7 @@ impl Volume {
             return Err(Error::Stale("the file was replaced on the drive".into()));
         }
         let content = self.content_of(&node)?;
-        content.open();
+        let keep_pages = content.open();
         let backing = tokio::time::timeout(DISK_PATIENCE, content.passthrough_file()).await;
         if content.is_pinned_in_part() {
             self.fetch_whole(content.clone());
@@ -256,9 +256,10 @@ impl Volume {
             handle: self
                 .handles
                 .insert(Handle::File(Arc::new(OpenFile::new(content)))),
-            // A node is one version, so all pages of it are. And dropping them, even where there are none,
-            // would make this opener wait for those that others are reading, and nothing could wake it.
-            keep_pages: true,
+            // A node is one version, so all pages of it are the content's, as long as it is remembered. And
+            // dropping them, even where there are none, would make this opener wait for those that others are
+            // reading, and nothing could wake it.
+            keep_pages,
             bypass_pages: false,
             backing: backing.unwrap_or_default(),
         })
@@ -275,12 +276,16 @@ impl Volume {
 
     fn content_of(&self, node: &Arc<Node>) -> Result<Arc<Content>> {
         let make = || {
-            Content::of(
+            let content = Content::of(
                 node.clone(),
                 self.tree.clone(),
                 self.cache.clone(),
                 self.disk.clone(),
-            )
+            )?;
+            if self.contents.has_forgotten() {
+                content.distrust_pages();
+            }
+            Ok(content)
         };
         let forget = |node| self.cache.forget(node);
         let content = self.contents.get(node.id, make, forget)?;
