@@ -99,7 +99,7 @@ impl Fetcher {
         if response.status().is_server_error() {
             lease.give_up_url(url_index);
         }
-        check_status(&response)?;
+        check_status(&response, range)?;
         check_range(&response, range)?;
         lease.url_answered(url_index, started.elapsed());
         let tag = response.headers().get(header::ETAG);
@@ -241,10 +241,14 @@ fn redirect_target(headers: &HeaderMap, from: &Url) -> Result<Url, FetchError> {
     Ok(target)
 }
 
-fn check_status(response: &Response) -> Result<(), FetchError> {
+fn check_status(response: &Response, range: &Range) -> Result<(), FetchError> {
     let status = response.status();
     match status {
         StatusCode::PARTIAL_CONTENT => Ok(()),
+        // Some stores answer a range that goes beyond the end of the file so.
+        StatusCode::OK if is_other_file(response, range) => Err(FetchError::Changed(
+            "the data host gives a whole file of another length".into(),
+        )),
         StatusCode::OK => Err(FetchError::Wrong(
             "200 with the whole file to a request for a range".into(),
         )),
@@ -259,6 +263,14 @@ fn check_status(response: &Response) -> Result<(), FetchError> {
         status if status.is_server_error() => Err(busy(ErrorKind::Unavailable, response)),
         status => Err(FetchError::Wrong(format!("the data host answers {status}"))),
     }
+}
+
+/// Whether an answer is a file, which has an entity tag, and is not as long as the one that was opened. Without
+/// the tag it may be anything: a page that asks for a login.
+fn is_other_file(response: &Response, range: &Range) -> bool {
+    let is_file = response.headers().contains_key(header::ETAG);
+    let length = response.content_length();
+    is_file && length.is_some_and(|length| length != range.total)
 }
 
 fn busy(kind: ErrorKind, response: &Response) -> FetchError {
