@@ -91,7 +91,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Fetch files of a mount whole, and keep them on disk until they are unpinned
     ///
-    /// Needs `size` under [cache] in the configuration. Returns when all of them are there.
+    /// Needs `size` in the section `[cache]` of the configuration. Returns when all of them are there.
     Pin(PinArgs),
     /// Let pinned files go when the disk cache needs room
     Unpin(UnpinArgs),
