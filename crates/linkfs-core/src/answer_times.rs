@@ -45,9 +45,13 @@ impl AnswerTimes {
         Some(slowest.max(median * MUCH_SLOWER).max(SOONEST))
     }
 
-    /// A second request is made.
-    pub(crate) fn note_second(&mut self) {
-        self.since_second = 0;
+    /// Whether a second request may be made now; then it counts. Many may be waiting for their time at once.
+    pub(crate) fn take_second(&mut self) -> bool {
+        let may = self.since_second >= ONE_IN;
+        if may {
+            self.since_second = 0;
+        }
+        may
     }
 }
 
@@ -87,7 +91,8 @@ mod tests {
         let mut times = AnswerTimes::default();
         (0..64).for_each(|_| times.observe(Duration::from_millis(30)));
         assert!(times.ask_again_after().is_some());
-        times.note_second();
+        assert!(times.take_second());
+        assert!(!times.take_second(), "another that has waited as long");
         (0..31).for_each(|_| times.observe(Duration::from_millis(30)));
         assert!(times.ask_again_after().is_none());
         times.observe(Duration::from_millis(30));

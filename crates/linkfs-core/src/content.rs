@@ -155,7 +155,16 @@ impl Content {
         readers.jobs.drain(..).for_each(|job| job.abort());
         let stored = readers.stored.take();
         drop(readers);
-        drop(stored);
+        if let (Some(disk), Some(stored)) = (&self.disk, stored) {
+            disk.close(stored);
+        }
+    }
+
+    /// The disk was waited for in vain.
+    pub(crate) fn note_hanging_disk(&self) {
+        if let Some(disk) = &self.disk {
+            disk.note_hanging();
+        }
     }
 
     /// The file on disk, if all of it is there and the kernel may read it without us.
@@ -197,7 +206,7 @@ impl Content {
 
     /// Where its blocks are kept on disk, if some are.
     pub(crate) async fn find_stored(&self) -> Option<Arc<StoredFile>> {
-        let disk = self.disk.as_ref()?;
+        let disk = self.usable_disk()?;
         if let Some(known) = self.known_stored() {
             return Some(known);
         }
@@ -207,12 +216,16 @@ impl Content {
 
     /// Where its blocks are kept on disk, if they can be.
     pub(crate) async fn stored(&self) -> Option<Arc<StoredFile>> {
-        let disk = self.disk.as_ref()?;
+        let disk = self.usable_disk()?;
         if let Some(known) = self.known_stored() {
             return Some(known);
         }
         let opened = disk.file(self.identity()?, self.item.hashes.clone());
         Some(self.note_stored(opened.await?))
+    }
+
+    fn usable_disk(&self) -> Option<&Arc<Disk>> {
+        self.disk.as_ref().filter(|disk| !disk.is_hanging())
     }
 
     fn known_stored(&self) -> Option<Arc<StoredFile>> {

@@ -313,9 +313,9 @@ impl Drive {
         self.lock_answer_times().observe(time);
     }
 
-    /// A data host is asked a second time.
-    pub(crate) fn note_second_request(&self) {
-        self.lock_answer_times().note_second();
+    /// Whether a data host may be asked a second time now; then it counts.
+    pub(crate) fn take_second_request(&self) -> bool {
+        self.lock_answer_times().take_second()
     }
 
     fn lock_answer_times(&self) -> MutexGuard<'_, AnswerTimes> {

@@ -75,7 +75,7 @@ impl OpenFile {
         let asked = offset.0..(offset + length).0;
         let (bytes, waited) = read.inspect_err(|error| failures.note(asked, error))?;
         if waited {
-            self.lock_pattern().had_to_wait();
+            self.lock_pattern().had_to_wait(offset);
         }
         Ok(bytes)
     }

@@ -15,6 +15,9 @@ use crate::{Error, Result};
 /// Fetched ahead of what is written: enough for several connections, and little of what readers may take.
 const AHEAD: ByteCount = ByteCount(8 << 20);
 
+/// Going over what is there already waits for nothing, and others want to run too.
+const YIELD_EVERY: u64 = 64 * BLOCK_SIZE;
+
 /// Keeps a file from being evicted.
 ///
 /// # Errors
@@ -31,9 +34,11 @@ pub(crate) async fn pin(content: &Content) -> Result<()> {
 /// # Errors
 /// `NoAttribute` when it is not pinned, `NoDiskCache`.
 pub(crate) async fn unpin(content: &Content) -> Result<()> {
-    let stored = content.find_stored().await;
-    let stored = stored.filter(|stored| stored.is_pinned());
-    let unpinned = stored.ok_or(Error::NoAttribute)?.set_pinned(false).await;
+    let stored = content.find_stored().await.ok_or(Error::NoAttribute)?;
+    if !stored.is_pinned() {
+        return Err(Error::NoAttribute);
+    }
+    let unpinned = stored.set_pinned(false).await;
     unpinned.map_err(|error| no_disk(&error.to_string()))
 }
 
@@ -47,31 +52,53 @@ fn no_disk(why: &str) -> Error {
 /// # Errors
 /// Why it is not complete.
 pub(crate) async fn fetch_whole(content: Arc<Content>) -> Result<()> {
+    // Whoever pins it anew while somebody still fetches counts on that one.
+    match fetch_in_turn(&content).await? {
+        State::Complete => Ok(()),
+        State::Incomplete => fetch_in_turn(&content).await.map(drop),
+    }
+}
+
+/// What there is of a pinned file.
+enum State {
+    Complete,
+    Incomplete,
+}
+
+async fn fetch_in_turn(content: &Arc<Content>) -> Result<State> {
     let Some(disk) = content.disk().filter(|_| content.begin_fetching()) else {
-        return Ok(());
+        return Ok(State::Complete);
     };
     let turn = disk.turn().await;
     let reader = ReaderId::new();
     content.hold();
-    let result = fetch_missing(&content, reader).await;
+    let result = fetch_missing(content, reader).await;
+    content.end_fetching();
+    let state = match content.is_pinned_in_part() {
+        true => State::Incomplete,
+        false => State::Complete,
+    };
     content.close(reader);
     drop(turn);
-    content.end_fetching();
-    result
+    result.map(|()| state)
 }
 
 async fn fetch_missing(content: &Arc<Content>, reader: ReaderId) -> Result<()> {
     for start in (0..content.size()).step_by(BLOCK_SIZE as usize) {
+        if start.is_multiple_of(YIELD_EVERY) {
+            tokio::task::yield_now().await;
+        }
         // Anew for each block: it may have been unpinned, or turned out to be of another version.
         let Some(stored) = content.find_stored().await else {
             return Ok(());
         };
+        if stored.has(start) {
+            continue;
+        }
         if !stored.is_pinned() {
             return Ok(());
         }
-        if !stored.has(start) {
-            fetch_block(content, &stored, reader, start).await?;
-        }
+        fetch_block(content, &stored, reader, start).await?;
     }
     Ok(())
 }
@@ -94,14 +121,19 @@ async fn fetch_block(
     };
     let (bytes, _) = content.read(read).await?;
     // The transfer has written it, unless it was in memory before or the disk was slow.
-    let pieces: Vec<&[u8]> = bytes.pieces().collect();
+    let block = bytes.pieces().collect::<Vec<_>>().concat();
+    drop(bytes);
     let is_same_version = match content.tag() {
         Some(tag) => stored.note_tag(tag).await,
         None => Ok(true),
     };
     let is_same_version = is_same_version.map_err(|error| no_disk(&error.to_string()))?;
-    if is_same_version && !stored.write(start, pieces.concat()).await {
-        return Err(no_disk(&content.why_not_stored()));
+    if !is_same_version {
+        content.forget_stored(stored).await;
+        return Err(no_disk("it holds another version"));
     }
-    Ok(())
+    match stored.write(start, block).await {
+        true => Ok(()),
+        false => Err(no_disk(&content.why_not_stored())),
+    }
 }

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use linkfs_provider::{ErrorKind, ProviderError};
@@ -70,7 +71,10 @@ impl RangeJob {
 
     pub(crate) async fn run(mut self) {
         let opened = tokio::time::timeout(DISK_PATIENCE, self.content.stored()).await;
-        self.stored = opened.unwrap_or_default();
+        self.stored = opened.unwrap_or_else(|_elapsed| {
+            self.content.note_hanging_disk();
+            None
+        });
         while !self.open.is_empty() {
             if self.take_stored().await {
                 continue;
@@ -101,7 +105,7 @@ impl RangeJob {
         }
         let read = stored.read(spans, self.content.pool());
         let Ok((pieces, tag)) = tokio::time::timeout(DISK_PATIENCE, read).await else {
-            tracing::debug!("the disk is too slow to read from");
+            self.content.note_hanging_disk();
             self.stored = None;
             return false;
         };
@@ -123,20 +127,22 @@ impl RangeJob {
         let (Some(stored), Some(tag)) = (&self.stored, self.content.tag()) else {
             return;
         };
-        match stored.note_tag(tag).await {
-            Ok(true) => {}
-            Ok(false) => self.forget_stored().await,
-            Err(error) => {
+        match tokio::time::timeout(DISK_PATIENCE, stored.note_tag(tag)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => self.forget_stored().await,
+            Ok(Err(error)) => {
                 tracing::debug!(%error, "nothing more is kept of a file");
                 self.stored = None;
             }
+            Err(_elapsed) => self.stored = None,
         }
     }
 
     /// Deletes what is on disk: it is of another version than what the drive gives now.
     async fn forget_stored(&mut self) {
         if let Some(stored) = self.stored.take() {
-            self.content.forget_stored(&stored).await;
+            let forgotten = self.content.forget_stored(&stored);
+            let _in_time = tokio::time::timeout(DISK_PATIENCE, forgotten).await;
         }
     }
 
@@ -153,8 +159,8 @@ impl RangeJob {
     async fn go_on(&mut self) -> Result<()> {
         let lease = self.content.lease().await;
         let lease = lease.map_err(|error| self.gone_while_open(error))?;
-        let url_index = lease.url_index();
-        let Err(setback) = self.request(&lease, url_index).await else {
+        let mut url_index = lease.url_index();
+        let Err(setback) = self.request(&lease, &mut url_index).await else {
             return Ok(());
         };
         let wait = self.decide(setback, &lease, url_index)?;
@@ -174,16 +180,18 @@ impl RangeJob {
         }
     }
 
-    async fn request(&mut self, lease: &Lease, url_index: usize) -> Result<(), FetchError> {
+    /// One request. `url_index` is the url to ask, and then the one that gave the answer.
+    async fn request(&mut self, lease: &Lease, url_index: &mut usize) -> Result<(), FetchError> {
         let range = self.range();
         tracing::debug!(
-            host = lease.link.urls[url_index].host(),
+            host = lease.link.urls[*url_index].host(),
             start = range.start,
             end = range.end,
             "range GET"
         );
         let drive = self.content.drive();
-        let mut body = self.ask(lease, url_index, &range).await?;
+        let (mut body, answering) = self.ask(lease, *url_index, &range).await?;
+        *url_index = answering;
         drive.note_data();
         self.content
             .check_tag(body.tag.as_deref().map(EntityTag::of))
@@ -205,37 +213,51 @@ impl RangeJob {
                 return Err(FetchError::Silence("the data host only drips".into()));
             }
         }
-        let drive = self.content.drive();
-        drive.note_transfer(length, started.elapsed());
+        self.content
+            .drive()
+            .note_transfer(length, started.elapsed());
         Ok(())
     }
 
-    /// The head of an answer. A host that lets wait much longer than it uses to is asked a second time, at the
-    /// next url where there is one, and who answers first is taken.
+    /// The head of an answer, and the index of the url that gave it. A host that lets wait much longer than it
+    /// uses to is asked a second time, at the next url where there is one, and who answers first is taken.
     async fn ask(
         &self,
         lease: &Lease,
         url_index: usize,
         range: &Range,
-    ) -> Result<Body, FetchError> {
+    ) -> Result<(Body, usize), FetchError> {
         let drive = self.content.drive();
         let started = Instant::now();
         let first = drive.fetcher.get(lease, url_index, range);
-        let body = match drive.ask_again_after() {
-            None => first.await?,
-            Some(patience) => {
-                let second = async {
-                    tokio::time::sleep(patience).await;
-                    drive.note_second_request();
-                    let next = (url_index + 1) % lease.link.urls.len();
-                    tracing::debug!(?patience, "asking a second time");
-                    drive.fetcher.get(lease, next, range).await
-                };
-                earlier(first, second).await?
+        let Some(patience) = drive.ask_again_after() else {
+            let body = first.await?;
+            drive.note_answer(started.elapsed());
+            return Ok((body, url_index));
+        };
+        let has_second = AtomicBool::new(false);
+        let next = (url_index + 1) % lease.link.urls.len();
+        let second = async {
+            tokio::time::sleep(patience).await;
+            if !drive.take_second_request() {
+                return std::future::pending().await;
+            }
+            has_second.store(true, Ordering::Relaxed);
+            tracing::debug!(?patience, "asking a second time");
+            let body = drive.fetcher.get(lease, next, range).await?;
+            // What one mirror calls the file does not count against the other.
+            let tag = body.tag.as_deref().map(EntityTag::of);
+            match self.content.tag().zip(tag) {
+                Some((known, tag)) if known != tag => Err(FetchError::Changed(String::new())),
+                _ => Ok(body),
             }
         };
+        let (body, is_second) = earlier(first, second, &has_second).await?;
         drive.note_answer(started.elapsed());
-        Ok(body)
+        if is_second && next != url_index {
+            lease.url_answered(url_index, started.elapsed());
+        }
+        Ok((body, if is_second { next } else { url_index }))
     }
 
     fn take(&mut self, mut bytes: &[u8]) {
@@ -381,19 +403,77 @@ impl Drop for RangeJob {
     }
 }
 
-/// What the first of two attempts to succeed gives. The second is one in reserve: when the first fails before
-/// it was begun, it is not made; when it fails itself, the first decides.
-async fn earlier<T, E>(
-    first: impl Future<Output = Result<T, E>>,
-    second: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
+/// What the first of two attempts to succeed gives, and whether that was the second. When both fail, the first
+/// says why; a refusal needs no waiting for the other: it is about the link that both use.
+async fn earlier<T>(
+    first: impl Future<Output = Result<T, FetchError>>,
+    second: impl Future<Output = Result<T, FetchError>>,
+    has_second: &AtomicBool,
+) -> Result<(T, bool), FetchError> {
     tokio::pin!(first, second);
     tokio::select! {
         biased;
-        answer = &mut first => answer,
-        answer = &mut second => match answer {
-            Ok(answer) => Ok(answer),
-            Err(_) => first.await,
+        answer = &mut first => match answer {
+            Ok(answer) => Ok((answer, false)),
+            Err(FetchError::Refused(status)) => Err(FetchError::Refused(status)),
+            Err(error) if has_second.load(Ordering::Relaxed) => {
+                second.await.map(|answer| (answer, true)).map_err(|_| error)
+            }
+            Err(error) => Err(error),
         },
+        answer = &mut second => match answer {
+            Ok(answer) => Ok((answer, true)),
+            Err(FetchError::Refused(status)) => Err(FetchError::Refused(status)),
+            Err(_) => first.await.map(|answer| (answer, false)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    const OK: Result<u8, FetchError> = Ok(7);
+
+    fn lost() -> Result<u8, FetchError> {
+        Err(FetchError::Connection("lost".into()))
+    }
+
+    fn refused() -> Result<u8, FetchError> {
+        Err(FetchError::Refused(StatusCode::FORBIDDEN))
+    }
+
+    async fn check(
+        first: impl Future<Output = Result<u8, FetchError>>,
+        second: impl Future<Output = Result<u8, FetchError>>,
+        has_second: bool,
+        expected: &str,
+    ) {
+        let answer = earlier(first, second, &AtomicBool::new(has_second)).await;
+        assert_eq!(format!("{answer:?}"), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_attempts_the_first_to_succeed_counts() {
+        let later = async |answer| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            answer
+        };
+        check(ready(OK), pending(), false, "Ok((7, false))").await;
+        check(pending(), ready(OK), true, "Ok((7, true))").await;
+        check(ready(lost()), later(OK), true, "Ok((7, true))").await;
+        check(later(OK), ready(lost()), true, "Ok((7, false))").await;
+        check(ready(lost()), pending(), false, "Err(Connection(\"lost\"))").await;
+        check(
+            later(lost()),
+            ready(lost()),
+            true,
+            "Err(Connection(\"lost\"))",
+        )
+        .await;
+        check(pending(), ready(refused()), true, "Err(Refused(403))").await;
+        check(ready(refused()), pending(), true, "Err(Refused(403))").await;
     }
 }

@@ -73,9 +73,12 @@ impl ReadPattern {
         }
     }
 
-    /// The reader had to wait for bytes it was bound to ask for: fetch further ahead from now on.
-    pub(crate) fn had_to_wait(&mut self) {
-        if let Some(stream) = self.streams.first_mut().filter(|stream| stream.goes_on) {
+    /// A read of bytes from `offset` on had to wait: fetch further ahead of its stream from now on.
+    pub(crate) fn had_to_wait(&mut self, offset: Offset) {
+        let start = offset.0;
+        let mut streams = self.streams.iter_mut();
+        let waited = streams.find(|stream| stream.is_near(start, start));
+        if let Some(stream) = waited.filter(|stream| stream.goes_on) {
             stream.window = (stream.window * 2).min(LARGEST_WINDOW);
         }
     }
@@ -128,8 +131,8 @@ mod tests {
         let mut pattern = ReadPattern::default();
         assert_eq!(read(&mut pattern, 0, 128 * KIB), MIB);
         for expected in [2, 4, 8, 16, 32, 32] {
-            pattern.had_to_wait();
             let end = end_of(&pattern);
+            pattern.had_to_wait(Offset(end - 1));
             assert_eq!(read(&mut pattern, end, 128 * KIB), expected * MIB);
         }
     }
@@ -153,7 +156,7 @@ mod tests {
         for offset in [500, 100, 900] {
             assert_eq!(read(&mut pattern, offset * MIB, 512 * KIB), 0);
             assert_eq!(read(&mut pattern, offset * MIB + 512 * KIB, 512 * KIB), 0);
-            pattern.had_to_wait();
+            pattern.had_to_wait(Offset(offset * MIB));
         }
         assert_eq!(read(&mut pattern, 901 * MIB, 4 * KIB), MIB);
     }
@@ -170,7 +173,7 @@ mod tests {
         let mut pattern = ReadPattern::default();
         read(&mut pattern, 0, MIB);
         for _ in 0..5 {
-            pattern.had_to_wait();
+            pattern.had_to_wait(Offset(0));
         }
         assert_eq!(read(&mut pattern, 20 * MIB, MIB), 32 * MIB);
         assert_eq!(read(&mut pattern, 19 * MIB, MIB), 33 * MIB, "a step back");

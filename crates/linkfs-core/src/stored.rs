@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
 /// So many pieces are read from the disk before they are handed on.
 const READ_AT_ONCE: usize = 4;
+/// So many files wait to be verified: each costs two descriptors, and cannot be evicted meanwhile.
+const MOST_TO_VERIFY: usize = 64;
 /// A file that somebody writes to again and again is not passed through.
 const MOST_VERIFICATIONS: usize = 3;
 /// So many files are fetched whole at a time; the others wait for their turn.
@@ -37,14 +39,24 @@ const FETCHED_AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Disk {
     cache: DiskCache,
-    queue: mpsc::Sender<Write>,
-    verifier: mpsc::Sender<Arc<StoredFile>>,
+    queue: mpsc::Sender<Work>,
+    verifier: mpsc::SyncSender<Arc<StoredFile>>,
     room: Arc<Semaphore>,
     /// How many permits `room` has in all.
     most_queued: u32,
     /// It was waited for in vain: until it has caught up, nobody waits again.
     is_behind: AtomicBool,
+    /// A call to it was waited for in vain: until one returns, it is done without.
+    is_hanging: Arc<AtomicBool>,
     fetching: Semaphore,
+}
+
+/// What the writer's thread does.
+#[derive(Debug)]
+enum Work {
+    Write(Write),
+    /// Closing a file notes its last use, and may have to free what was deleted.
+    Close(Arc<StoredFile>),
 }
 
 /// A block to write.
@@ -65,9 +77,10 @@ pub(crate) struct StoredFile {
     hashes: Hashes,
     /// The tag of its bytes, once it is known: it does not change any more.
     tag: OnceLock<EntityTag>,
-    verifier: mpsc::Sender<Arc<StoredFile>>,
+    verifier: mpsc::SyncSender<Arc<StoredFile>>,
     /// It is in the verifier's queue.
     is_to_be_verified: AtomicBool,
+    is_hanging: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -80,8 +93,8 @@ impl Disk {
         limit: ByteCount,
         queued: ByteCount,
     ) -> io::Result<Arc<Disk>> {
-        let (queue, writes) = mpsc::channel::<Write>();
-        let (verifier, complete) = mpsc::channel::<Arc<StoredFile>>();
+        let (queue, works) = mpsc::channel::<Work>();
+        let (verifier, complete) = mpsc::sync_channel::<Arc<StoredFile>>(MOST_TO_VERIFY);
         let most_queued = (queued.0.max(BLOCK_SIZE) / PERMIT).min(1 << 28) as u32;
         let disk = Disk {
             cache: DiskCache::open(directory, limit)?,
@@ -90,10 +103,11 @@ impl Disk {
             room: Arc::new(Semaphore::new(most_queued as usize)),
             most_queued,
             is_behind: AtomicBool::new(false),
+            is_hanging: Arc::default(),
             fetching: Semaphore::new(FETCHED_AT_ONCE),
         };
         let thread = |name: &str| thread::Builder::new().name(name.into());
-        thread("linkfs-disk").spawn(|| writes.into_iter().for_each(Write::carry_out))?;
+        thread("linkfs-disk").spawn(|| works.into_iter().for_each(Work::carry_out))?;
         thread("linkfs-verify").spawn(|| complete.into_iter().for_each(|file| file.verify()))?;
         Ok(Arc::new(disk))
     }
@@ -119,8 +133,8 @@ impl Disk {
         hashes: Hashes,
     ) -> Option<Arc<StoredFile>> {
         let disk = self.clone();
-        let opened = spawn_blocking(move || disk.cache.file(&identity)).await;
-        self.stored(opened.expect("opening does not panic"), hashes)
+        let opened = self.call(move || disk.cache.file(&identity)).await?;
+        self.stored(opened, hashes)
     }
 
     /// The same, if something of it is cached.
@@ -130,8 +144,37 @@ impl Disk {
         hashes: Hashes,
     ) -> Option<Arc<StoredFile>> {
         let disk = self.clone();
-        let found = spawn_blocking(move || disk.cache.find(&identity)).await;
-        self.stored(found.expect("opening does not panic").transpose()?, hashes)
+        let found = self.call(move || disk.cache.find(&identity)).await?;
+        self.stored(found.transpose()?, hashes)
+    }
+
+    /// Runs `work`, which waits for the disk, where nobody else waits; not at all while the disk hangs.
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        if self.is_hanging() {
+            return None;
+        }
+        Some(waiting_for_the_disk(&self.is_hanging, work).await)
+    }
+
+    /// Somebody waited in vain for a call to the disk.
+    pub(crate) fn note_hanging(&self) {
+        if !self.is_hanging.swap(true, Ordering::AcqRel) {
+            tracing::warn!("the cache's disk does not answer: reading goes on without it");
+        }
+    }
+
+    /// Whether it is better done without.
+    pub(crate) fn is_hanging(&self) -> bool {
+        self.is_hanging.load(Ordering::Acquire)
+    }
+
+    /// Closes a file, if this is its last use, without waiting for it.
+    pub(crate) fn close(&self, file: Arc<StoredFile>) {
+        // Without its thread, which died of a panic, it is closed here.
+        let _closed = self.queue.send(Work::Close(file));
     }
 
     fn stored(&self, file: io::Result<CachedFile>, hashes: Hashes) -> Option<Arc<StoredFile>> {
@@ -142,6 +185,7 @@ impl Disk {
             tag: OnceLock::new(),
             verifier: self.verifier.clone(),
             is_to_be_verified: AtomicBool::new(false),
+            is_hanging: self.is_hanging.clone(),
         }))
     }
 
@@ -159,7 +203,7 @@ impl Disk {
             _room: room,
         };
         // Without its thread, which died of a panic, nothing is kept; reading goes on.
-        let _kept = self.queue.send(write);
+        let _kept = self.queue.send(Work::Write(write));
     }
 
     async fn room_for(&self, permits: u32) -> Option<OwnedSemaphorePermit> {
@@ -181,14 +225,38 @@ impl Disk {
     }
 }
 
+/// A call that returns, however late, shows that the disk does not hang.
+async fn waiting_for_the_disk<T: Send + 'static>(
+    is_hanging: &Arc<AtomicBool>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let is_hanging = is_hanging.clone();
+    let call = move || {
+        let answer = work();
+        is_hanging.store(false, Ordering::Release);
+        answer
+    };
+    spawn_blocking(call)
+        .await
+        .expect("the disk's calls do not panic")
+}
+
+impl Work {
+    fn carry_out(self) {
+        match self {
+            Work::Write(write) => write.carry_out(),
+            Work::Close(file) => drop(file),
+        }
+    }
+}
+
 impl Write {
     fn carry_out(self) {
         let _is_kept = match self.pieces.as_slice() {
             [whole] => self.file.write_now(self.block, whole.bytes()),
             pieces => {
-                let bytes = pieces.iter().flat_map(|piece| piece.bytes());
-                let bytes: Vec<u8> = bytes.copied().collect();
-                self.file.write_now(self.block, &bytes)
+                let bytes: Vec<&[u8]> = pieces.iter().map(|piece| piece.bytes()).collect();
+                self.file.write_now(self.block, &bytes.concat())
             }
         };
     }
@@ -215,7 +283,7 @@ impl StoredFile {
                 .map_while(|span| stored.read_piece(span, &pool));
             (pieces.map(Arc::new).collect(), stored.tag())
         };
-        spawn_blocking(read).await.expect("reading does not panic")
+        waiting_for_the_disk(&self.is_hanging, read).await
     }
 
     fn read_piece(&self, span: Range<u64>, pool: &Arc<Pool>) -> Option<Block> {
@@ -272,7 +340,7 @@ impl StoredFile {
             }
             file.map(|file| (file, stored.tag()))
         };
-        spawn_blocking(look).await.expect("looking does not panic")
+        waiting_for_the_disk(&self.is_hanging, look).await
     }
 
     /// Where the drive tells a hash, only the right one will do.
@@ -286,8 +354,10 @@ impl StoredFile {
 
     fn verify_if_complete(self: &Arc<Self>) {
         if self.file.is_complete() && !self.is_to_be_verified.swap(true, Ordering::AcqRel) {
-            // Without its thread, which died of a panic, nothing is verified and so passed through.
-            let _queued = self.verifier.send(self.clone());
+            // Many wait already, or the thread died of a panic: the next opening queues it again.
+            if self.verifier.try_send(self.clone()).is_err() {
+                self.is_to_be_verified.store(false, Ordering::Release);
+            }
         }
     }
 
@@ -433,6 +503,23 @@ mod tests {
         let (_third, _) = waited(true).await;
         assert!(waited(false).await.1 >= PATIENCE);
         drop(second);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_is_done_without_until_a_call_returns() {
+        let folder = TempDir::new().expect("a folder");
+        let disk = disk(&folder);
+        let (hang, until) = mpsc::channel::<()>();
+        let hanging = waiting_for_the_disk(&disk.is_hanging, move || until.recv());
+        let in_vain = tokio::time::timeout(Duration::ZERO, hanging).await;
+        assert!(in_vain.is_err());
+        disk.note_hanging();
+        assert_eq!(disk.call(|| 7).await, None);
+        hang.send(()).expect("the call is under way");
+        while disk.is_hanging() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(disk.call(|| 7).await, Some(7));
     }
 
     #[tokio::test]

@@ -248,7 +248,11 @@ impl Volume {
         }
         let content = self.content_of(&node)?;
         let keep_pages = content.open();
-        let backing = tokio::time::timeout(DISK_PATIENCE, content.passthrough_file()).await;
+        let looked = tokio::time::timeout(DISK_PATIENCE, content.passthrough_file()).await;
+        let backing = looked.unwrap_or_else(|_elapsed| {
+            content.note_hanging_disk();
+            None
+        });
         if content.is_pinned_in_part() {
             self.fetch_whole(content.clone());
         }
@@ -261,7 +265,7 @@ impl Volume {
             // reading, and nothing could wake it.
             keep_pages,
             bypass_pages: false,
-            backing: backing.unwrap_or_default(),
+            backing,
         })
     }
 

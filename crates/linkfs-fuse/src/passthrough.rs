@@ -76,12 +76,17 @@ impl Passthrough {
     /// A file was closed; the last to do so ends the way it was read.
     pub(crate) fn close(&self, node: INodeNo) {
         let mut open = self.lock();
-        if let Some(ways) = open.get_mut(&node) {
-            ways.openings -= 1;
-            if ways.openings == 0 {
-                open.remove(&node);
-            }
-        }
+        let Some(ways) = open.get_mut(&node) else {
+            return;
+        };
+        ways.openings -= 1;
+        let ended = match ways.openings {
+            0 => open.remove(&node),
+            _ => None,
+        };
+        // The kernel is told, and lets go of the file, when nobody waits for the table any more.
+        drop(open);
+        drop(ended);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<INodeNo, Ways>> {

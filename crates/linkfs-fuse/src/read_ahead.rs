@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-const KIB: u32 = 1024;
+const READ_AHEAD_KIB: u32 = 1024;
 
 /// Sets the read-ahead of what is mounted on `dir`.
 ///
@@ -18,7 +18,7 @@ pub(crate) fn enlarge(dir: &Path) -> io::Result<()> {
     let device = device_of(&table, &escaped(dir)).ok_or(io::ErrorKind::NotFound)?;
     fs::write(
         format!("/sys/class/bdi/{device}/read_ahead_kb"),
-        KIB.to_string(),
+        READ_AHEAD_KIB.to_string(),
     )
 }
 
