@@ -106,7 +106,10 @@ fn reading_every_file_of_a_folder_signs_in_batches(kind: DriveKind) {
     let pages = 500_u64.div_ceil(names.page_max as u64);
     assert_eq!(calls(&counts, names.list), pages);
     assert_eq!(all_calls(&counts), signings + pages, "and no other call");
-    assert_eq!(counts.data_requests, 500, "one range each");
+    // One range each, and one request in 32 may be a second one, where an answer was late.
+    let most = 500 + 500 / 32;
+    let requests = counts.data_requests;
+    assert!((500..=most).contains(&requests), "{requests} ranges");
     assert!(
         counts
             .download_batches
