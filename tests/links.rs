@@ -263,7 +263,8 @@ fn a_refusal_again_and_again_with_bytes_in_between_does_not_show(kind: DriveKind
     let scene = Scene::new(kind, mib(64));
     let faults = scene.emulator.faults();
     faults.add(Rule::on("data", Action::CutBody { at: 700_001 }));
-    for number in [2, 5, 9, 12] {
+    // Far enough from each other for every transfer under way to have had bytes in between.
+    for number in [2, 20, 40, 60] {
         faults.add(Rule::on("data", Action::RevokeLinks).nth(number));
     }
     let file = scene.open();
