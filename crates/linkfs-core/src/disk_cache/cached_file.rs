@@ -94,7 +94,7 @@ impl CachedFile {
                 Err(_) if seen != Some(record) => seen = Some(record),
                 Err(why) => {
                     buffer.clear();
-                    self.quarantine(block, &why);
+                    self.quarantine(block, record, &why);
                     return FoundOnDisk::Bad;
                 }
             }
@@ -111,12 +111,19 @@ impl CachedFile {
         }
     }
 
-    fn quarantine(&self, block: u64, why: &str) {
-        self.present().set(block, false);
+    /// Several readers may find the same block damaged at once: it is dropped, and counted, by one of them.
+    fn quarantine(&self, block: u64, record: u64, why: &str) {
+        let mut present = self.present();
+        if self.map.record(block) != Some(record) {
+            return;
+        }
+        present.set(block, false);
+        let dropped = self.map.drop_record(block);
+        drop(present);
         self.shared
             .tally
             .count_quarantined(&self.identity, block, why);
-        if let Err(error) = self.map.drop_record(block) {
+        if let Err(error) = dropped {
             self.shared.write_failed("dropping a block", &error);
         }
     }

@@ -340,3 +340,21 @@ fn what_stands_in_the_place_of_a_file_does_no_harm() {
         }
     }
 }
+
+#[test]
+fn a_block_found_damaged_by_many_at_once_is_counted_once() {
+    const READERS: usize = 8;
+    for _ in 0..50 {
+        let (fixture, file) = damaged(|fixture, id| flip(&fixture.data(id), 0, 1));
+        let together = std::sync::Barrier::new(READERS);
+        std::thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    together.wait();
+                    assert_ne!(look(&file, 0), FoundOnDisk::Found);
+                });
+            }
+        });
+        assert_eq!(fixture.cache.stats().quarantined, 1);
+    }
+}
