@@ -9,7 +9,7 @@ use std::time::Duration;
 use linkfs_tests::eventually;
 
 use crate::load::Load;
-use crate::mount::{Attempt, Mount, has_disk_cache};
+use crate::mount::{Attempt, Mount};
 use crate::rig::{Rig, disk_folder};
 use crate::scenario::timed;
 use crate::stock::Check;
@@ -24,18 +24,15 @@ pub(crate) fn limit(rig: &Rig, load: &Load, round: u64) -> Duration {
 /// The file in a mount that has read all of it, none of its pages in memory.
 pub(crate) fn linkfs(rig: &Rig, load: &Load, round: u64) -> Attempt {
     let disk = disk_folder();
-    let disk = has_disk_cache(&rig.cloud).then(|| disk.path());
-    let mount = Mount::new(&rig.cloud, disk);
+    let mount = Mount::new(&rig.cloud, Some(disk.path()));
     let (top, stock) = (mount.folder(), &rig.stock);
     Load::Files { at_once: 1 }.read(top, stock, round, Check::Bytes);
     let path = top.join(stock.path(0));
-    if let Some(disk) = disk {
-        eventually("all of the file is kept", || {
-            let cached = xattr::get(&path, "user.linkfs.cached").expect("the mount tells");
-            cached.as_deref() == Some(b"100")
-        });
-        drop_pages(disk).expect("the cache is read");
-    }
+    eventually("all of the file is kept", || {
+        let cached = xattr::get(&path, "user.linkfs.cached").expect("the mount tells");
+        cached.as_deref() == Some(b"100")
+    });
+    drop_pages(disk.path()).expect("the cache is read");
     drop_pages(&path).expect("the file opens");
     mount.attempt(&rig.cloud, || {
         timed(|| load.read(top, stock, round, Check::Pages))

@@ -91,14 +91,6 @@ impl Mount {
     }
 }
 
-/// Whether the program keeps content on a disk.
-pub(crate) fn has_disk_cache(cloud: &Cloud) -> bool {
-    let home = Home::new();
-    home.configure(&config(cloud, Some(home.path())));
-    let outcome = home.run_linkfs(&["drives"]);
-    !outcome.output().contains("unknown key")
-}
-
 fn config(cloud: &Cloud, disk: Option<&Path>) -> String {
     let disk = disk.map_or(String::new(), |folder| {
         format!("directory = \"{}\"\nsize = \"20GiB\"\n", folder.display())
