@@ -1,9 +1,7 @@
 use std::fs::File;
 use std::future::Future;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -161,13 +159,7 @@ pub(crate) struct Workers(Option<Runtime>);
 
 impl Workers {
     pub(crate) fn start() -> Result<Workers> {
-        // The kernel's threads do half of the work. With as many workers as processors a small read went
-        // through more of them, and each had to be woken: a fifth fewer small files per second.
-        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let built = runtime::Builder::new_multi_thread()
-            .worker_threads((processors / 2).max(1))
-            .enable_all()
-            .build();
+        let built = runtime::Builder::new_multi_thread().enable_all().build();
         Ok(Workers(Some(
             built.context("cannot start the worker threads")?,
         )))
