@@ -106,10 +106,17 @@ fn reading_every_file_of_a_folder_signs_in_batches(kind: DriveKind) {
     let pages = 500_u64.div_ceil(names.page_max as u64);
     assert_eq!(calls(&counts, names.list), pages);
     assert_eq!(all_calls(&counts), signings + pages, "and no other call");
-    // One range each, and one request in 32 may be a second one, where an answer was late.
-    let most = 500 + 500 / 32;
+    // One range each, and the second ones that the mount says it made because an answer was late. One of those
+    // may be called off before the drive has seen it.
+    let status = mount.status();
+    let seconds = status["drives"][0]["second_requests"].as_u64();
+    let most = 500 + seconds.expect("a count");
     let requests = counts.data_requests;
-    assert!((500..=most).contains(&requests), "{requests} ranges");
+    assert!(
+        (500..=most).contains(&requests),
+        "{requests} ranges, {most} expected"
+    );
+    assert!(most <= 500 + 500 / 32, "second requests are rare: {status}");
     assert!(
         counts
             .download_batches

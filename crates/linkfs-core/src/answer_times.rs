@@ -20,6 +20,8 @@ pub(crate) struct AnswerTimes {
     last: VecDeque<Duration>,
     /// Answers since the last second request.
     since_second: u32,
+    /// Second requests so far.
+    seconds: u64,
 }
 
 impl AnswerTimes {
@@ -45,11 +47,17 @@ impl AnswerTimes {
         Some(slowest.max(median * MUCH_SLOWER).max(SOONEST))
     }
 
+    /// How many second requests were made so far.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.seconds
+    }
+
     /// Whether a second request may be made now; then it counts. Many may be waiting for their time at once.
     pub(crate) fn take_second(&mut self) -> bool {
         let may = self.since_second >= ONE_IN;
         if may {
             self.since_second = 0;
+            self.seconds += 1;
         }
         may
     }
@@ -93,6 +101,7 @@ mod tests {
         assert!(times.ask_again_after().is_some());
         assert!(times.take_second());
         assert!(!times.take_second(), "another that has waited as long");
+        assert_eq!(times.seconds(), 1);
         (0..31).for_each(|_| times.observe(Duration::from_millis(30)));
         assert!(times.ask_again_after().is_none());
         times.observe(Duration::from_millis(30));

@@ -212,7 +212,7 @@ impl BlockCache {
         let _was_open = pending.set(result);
     }
 
-    /// A reader that goes on has passed everything before `end` that begins at `start` or behind it.
+    /// A reader has passed the pieces that end within `span`, and will hardly come back to them.
     pub(crate) fn pass(&self, node: NodeId, size: u64, span: Range<u64>) {
         let mut state = self.lock();
         state.pass(node, size, span);

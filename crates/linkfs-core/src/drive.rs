@@ -313,6 +313,11 @@ impl Drive {
         self.lock_answer_times().observe(time);
     }
 
+    /// How often a data host was asked a second time.
+    pub(crate) fn second_requests(&self) -> u64 {
+        self.lock_answer_times().seconds()
+    }
+
     /// Whether a data host may be asked a second time now; then it counts.
     pub(crate) fn take_second_request(&self) -> bool {
         self.lock_answer_times().take_second()

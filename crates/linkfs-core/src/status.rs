@@ -67,6 +67,8 @@ pub struct DriveStatus {
     pub links: usize,
     /// Why its listings cannot be saved for the next mount, in words.
     pub unsaved_listings: Option<String>,
+    /// Ranges asked for a second time, because the answer was late.
+    pub second_requests: u64,
     /// The hosts that links led to lately.
     pub hosts: Vec<HostStatus>,
 }
@@ -119,6 +121,7 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
             .saved_listings
             .as_ref()
             .and_then(|saved| saved.failure()),
+        second_requests: drive.second_requests(),
         hosts: hosts(drive),
     }
 }
