@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemId, Page, PageToken, Result, Secret, async_trait};
+use crate::{Item, ItemId, PageToken, Result, Secret, SignedUrl, async_trait};
 
 /// Names a share on its drive. Opaque.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,10 +29,10 @@ pub trait Sharing: Send + Sync {
     /// `Invalid` for a term the drive cannot honour, and whatever the drive says.
     async fn share(&self, items: &[ItemId], terms: &ShareTerms) -> Result<Share>;
 
-    /// Gives an open share new terms.
+    /// Gives an open share new terms: all of them, also those that stay as they are.
     ///
     /// # Errors
-    /// As [`Sharing::share`]; `Unsupported` where the drive cannot change a share.
+    /// As [`Sharing::share`]; `Unsupported` where the drive cannot change a share so.
     async fn reshare(&self, share: &ShareId, terms: &ShareTerms) -> Result<Share>;
 
     /// Revokes a share. One that is gone already counts as revoked.
@@ -79,8 +79,8 @@ pub trait Receiving: Send + Sync {
 /// For whom a share is made, for how long, and what they may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareTerms {
-    /// How long the share stays open.
-    pub valid_for: Duration,
+    /// How long the share stays open, counted from now; `None` for no end.
+    pub valid_for: Option<Duration>,
     /// The access code.
     pub password: SharePassword,
     /// Who may open it.
@@ -138,6 +138,8 @@ pub struct Permissions {
 pub struct Share {
     /// The share's id on its drive.
     pub id: ShareId,
+    /// What the drive calls it, for people.
+    pub name: String,
     /// The shared items.
     pub items: Vec<ItemId>,
     /// The address to hand on.
@@ -196,8 +198,8 @@ pub struct Received {
     pub id: ShareId,
     /// What the provider needs to work inside it; opaque.
     pub token: Secret<String>,
-    /// The first page of its top level.
-    pub top: Page,
+    /// All that its top level holds.
+    pub top: Vec<Item>,
 }
 
 /// How far an asynchronous task is.
@@ -207,6 +209,8 @@ pub struct Task {
     pub state: TaskState,
     /// Per cent done, 0 to 100.
     pub progress: u8,
+    /// Where the archive can be fetched, once a packing task is done.
+    pub archive: Option<SignedUrl>,
 }
 
 /// What a task is doing.
