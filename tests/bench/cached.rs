@@ -13,11 +13,14 @@ use crate::mount::{Attempt, Mount};
 use crate::rig::{Rig, disk_folder};
 use crate::scenario::timed;
 use crate::stock::Check;
+use crate::warm::warm_memory;
 
 /// The file on the local disk, none of its pages in memory.
 pub(crate) fn limit(rig: &Rig, load: &Load, round: u64) -> Duration {
-    let top = rig.local().path();
+    let local = rig.write_locally();
+    let top = local.path();
     drop_pages(top).expect("the disk is read");
+    warm_memory(load.bytes(&rig.stock));
     timed(|| load.read(top, &rig.stock, round, Check::Pages))
 }
 
@@ -34,6 +37,7 @@ pub(crate) fn linkfs(rig: &Rig, load: &Load, round: u64) -> Attempt {
     });
     drop_pages(disk.path()).expect("the cache is read");
     drop_pages(&path).expect("the file opens");
+    warm_memory(load.bytes(stock));
     mount.attempt(&rig.cloud, || {
         timed(|| load.read(top, stock, round, Check::Pages))
     })

@@ -20,6 +20,7 @@ mod scenarios;
 mod serve;
 mod stock;
 mod usage;
+mod warm;
 
 use std::process::ExitCode;
 

@@ -23,7 +23,8 @@ pub(crate) struct Rig {
     pub(crate) curl_start: Duration,
     folder: OnceCell<Folder>,
     urls: OnceCell<Vec<String>>,
-    local: OnceCell<TempDir>,
+    /// The first file's.
+    bytes: OnceCell<Vec<u8>>,
 }
 
 /// The folder of the first file, as the API tells of it.
@@ -48,7 +49,7 @@ impl Rig {
             curl_start,
             folder: OnceCell::new(),
             urls: OnceCell::new(),
-            local: OnceCell::new(),
+            bytes: OnceCell::new(),
         })
     }
 
@@ -71,19 +72,21 @@ impl Rig {
         self.cloud.sign_request(&[id])
     }
 
-    /// The first file on the local disk, at the same path below this folder.
-    pub(crate) fn local(&self) -> &TempDir {
-        self.local.get_or_init(|| {
-            let folder = disk_folder();
-            let path = folder.path().join(self.stock.path(0));
-            fs::create_dir_all(path.parent().expect("it is below the folder")).expect("a folder");
+    /// The first file on the local disk, at the same path below this folder. It is written anew each time, as
+    /// the mount's is: a virtual disk gives what was read before several times as fast.
+    pub(crate) fn write_locally(&self) -> TempDir {
+        let folder = disk_folder();
+        let path = folder.path().join(self.stock.path(0));
+        fs::create_dir_all(path.parent().expect("it is below the folder")).expect("a folder");
+        let bytes = self.bytes.get_or_init(|| {
             let mut bytes = vec![0; self.stock.size as usize];
             generated_bytes(Stock::seed(0), 0, &mut bytes);
-            let mut file = File::create(path).expect("a file");
-            file.write_all(&bytes).expect("room on the disk");
-            file.sync_all().expect("it reaches the disk");
-            folder
-        })
+            bytes
+        });
+        let mut file = File::create(path).expect("a file");
+        file.write_all(bytes).expect("room on the disk");
+        file.sync_all().expect("it reaches the disk");
+        folder
     }
 
     fn folder(&self) -> &Folder {

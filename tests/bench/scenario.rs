@@ -8,6 +8,7 @@ use crate::load::Load;
 use crate::mount::{self, Attempt, Mount};
 use crate::rig::Rig;
 use crate::stock::{Check, Stock};
+use crate::warm::warm_memory;
 use crate::{cached, curl, first_byte, listing};
 
 /// Something to be measured, and what is expected of it.
@@ -84,11 +85,10 @@ impl Work {
     fn prepare(&self, rig: &Rig) {
         match self {
             Work::Read(_) | Work::FirstByte | Work::NextByte => drop(rig.urls()),
-            Work::ReadAgain(_) => drop(rig.local()),
             Work::Look {
                 has_limit: true, ..
             } => drop(rig.list_requests()),
-            Work::Look { .. } | Work::LookAgain(_) => {}
+            Work::ReadAgain(_) | Work::Look { .. } | Work::LookAgain(_) => {}
         }
     }
 
@@ -125,6 +125,7 @@ impl Work {
 
 fn read_with_curl(rig: &Rig, load: &Load, round: u64) -> Duration {
     let (transfers, at_once) = load.transfers(rig, round);
+    warm_memory(load.bytes(&rig.stock));
     let transferred = curl::transfer(&transfers, at_once, rig.curl_start);
     assert_eq!(transferred.bytes, load.bytes(&rig.stock), "curl got all");
     // A limit that connects anew would be too low.
@@ -137,6 +138,7 @@ fn read_mounted(rig: &Rig, load: &Load, round: u64) -> Attempt {
     let mount = Mount::new(&rig.cloud, None);
     let (top, stock) = (mount.folder(), &rig.stock);
     mount::list(&top.join(stock.first_folder())).expect("the folder is read");
+    warm_memory(load.bytes(stock));
     let attempt = mount.attempt(&rig.cloud, || {
         timed(|| load.read(top, stock, round, Check::Pages))
     });
