@@ -15,21 +15,18 @@ struct Files {
     limit: &'static str,
     /// The limit of memory and swap together, or of swap alone.
     swap_limit: &'static str,
-    peak: &'static str,
     events: &'static str,
 }
 
 const VERSION_1: Files = Files {
     limit: "memory.limit_in_bytes",
     swap_limit: "memory.memsw.limit_in_bytes",
-    peak: "memory.max_usage_in_bytes",
     events: "memory.oom_control",
 };
 
 const VERSION_2: Files = Files {
     limit: "memory.max",
     swap_limit: "memory.swap.max",
-    peak: "memory.peak",
     events: "memory.events",
 };
 
@@ -73,12 +70,6 @@ impl ControlGroup {
             };
         }
         launcher
-    }
-
-    /// The most that the group ever took.
-    pub fn peak(&self) -> u64 {
-        let text = self.read(self.files.peak);
-        text.trim().parse().expect("a number of bytes")
     }
 
     /// How many of its processes were killed for want of memory.

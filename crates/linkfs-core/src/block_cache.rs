@@ -103,7 +103,7 @@ impl BlockCache {
                 pending_bytes: 0,
                 passed_bytes: 0,
             }),
-            pool: Pool::new(ByteCount(memory.for_free_buffers())),
+            pool: Pool::new(memory.clone()),
             memory,
         }
     }
@@ -122,6 +122,7 @@ impl BlockCache {
             reads_bytes: self.memory.admitted().0,
             block_bytes: self.pool.in_blocks().0,
             free_bytes: self.pool.free().0,
+            name_bytes: self.memory.names().0,
             peak_bytes: self.pool.peak().0,
         }
     }
@@ -256,6 +257,13 @@ impl BlockCache {
             .keys_of(node)
             .filter(|(key, _)| !state.pending.contains_key(key));
         ByteCount(ready.map(|(_, length)| length).sum())
+    }
+
+    /// Names take `more` bytes and no longer `fewer`: pieces give way to them.
+    pub(crate) fn count_names(&self, more: u64, fewer: u64) {
+        if self.memory.count_names(more, fewer) {
+            self.make_room(&mut self.lock());
+        }
     }
 
     /// Drops the pieces used longest ago until everything fits; those that somebody is reading stay.

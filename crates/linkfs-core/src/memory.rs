@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,16 +15,22 @@ const PERMIT: u64 = 1 << 10;
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 /// Whatever the budget: one request of the kernel, which is 1 MiB at most, and the blocks at its edges.
 const LEAST_FOR_READS: u64 = 2 << 20;
+/// Whatever the names take, content has this part of the budget.
+const LEAST_FOR_CONTENT: u64 = 8;
+/// Memory for names is set aside in steps, ahead of what they take, so that content gives way in time.
+const NAMES_STEP: u64 = 1 << 20;
 
-/// The memory that file content may take, and who may take how much of it. Half is for the bytes that reads
-/// wait for and hand over, a quarter for bytes fetched ahead, an eighth for blocks on their way to the disk
-/// and a sixteenth for buffers between two uses; what is left at any moment caches what was read.
+/// The memory that may be taken, and for what. Names come first. Of what they leave, half is for the bytes that
+/// reads wait for and hand over, a quarter for bytes fetched ahead, an eighth for blocks on their way to the
+/// disk and a sixteenth for buffers between two uses; what is left at any moment caches what was read.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: u64,
+    /// What names take.
+    names: AtomicU64,
     reads: Arc<Semaphore>,
     /// How many permits `reads` has in all.
-    most_reads: u32,
+    most_reads: Mutex<u32>,
     /// Readers that go on, by when they last had something fetched.
     readers: Mutex<LruCache<ReaderId, Instant>>,
 }
@@ -36,11 +43,12 @@ pub(crate) struct Admission(
 
 impl Memory {
     pub(crate) fn new(limit: ByteCount) -> Arc<Memory> {
-        let most_reads = permits((limit.0 / 2).max(LEAST_FOR_READS));
+        let most_reads = permits(for_reads(limit.0));
         Arc::new(Memory {
             limit: limit.0,
+            names: AtomicU64::new(0),
             reads: Arc::new(Semaphore::new(most_reads as usize)),
-            most_reads,
+            most_reads: Mutex::new(most_reads),
             readers: Mutex::new(LruCache::unbounded()),
         })
     }
@@ -49,14 +57,51 @@ impl Memory {
         ByteCount(self.limit)
     }
 
+    /// What names take.
+    pub(crate) fn names(&self) -> ByteCount {
+        ByteCount(self.names.load(Ordering::Relaxed))
+    }
+
+    /// Names take `more` bytes from now on, and no longer `fewer`. Says whether content has to give way.
+    pub(crate) fn count_names(&self, more: u64, fewer: u64) -> bool {
+        let before = self.for_blocks();
+        self.names.fetch_add(more, Ordering::Relaxed);
+        self.names.fetch_sub(fewer, Ordering::Relaxed);
+        let after = self.for_blocks();
+        if after != before {
+            self.fit_reads(after);
+        }
+        after < before
+    }
+
+    /// Lets reads have their part of what there is for content. Permits that are in use are withdrawn the
+    /// next time.
+    fn fit_reads(&self, for_content: u64) {
+        let wanted = permits(for_reads(for_content));
+        let mut most = self.most_reads.lock().expect("no panic while locked");
+        if wanted < *most {
+            let withdrawn = self.reads.forget_permits((*most - wanted) as usize);
+            *most -= withdrawn as u32;
+        } else {
+            self.reads.add_permits((wanted - *most) as usize);
+            *most = wanted;
+        }
+    }
+
     /// What blocks and free buffers may take together.
     pub(crate) fn for_blocks(&self) -> u64 {
-        self.limit
+        let names = (self.names().0 + 1).next_multiple_of(NAMES_STEP);
+        let least = self.limit / LEAST_FOR_CONTENT;
+        match names {
+            // Hardly any: the budget need not be cut for them.
+            NAMES_STEP => self.limit,
+            names => self.limit.saturating_sub(names).max(least),
+        }
     }
 
     /// What blocks fetched ahead may take together.
     pub(crate) fn for_ahead(&self) -> u64 {
-        self.limit / 4
+        self.for_blocks() / 4
     }
 
     /// What blocks may take on their way to the disk.
@@ -66,27 +111,39 @@ impl Memory {
 
     /// What buffers may take between two uses.
     pub(crate) fn for_free_buffers(&self) -> u64 {
-        self.limit / 16
+        self.for_blocks() / 16
     }
 
     /// Lets a read of `bytes` begin when those before it leave room for it; in turn.
     pub(crate) async fn admit(&self, bytes: u64) -> Admission {
-        let wanted = permits(bytes).clamp(1, self.most_reads);
-        let permit = self.reads.clone().acquire_many_owned(wanted).await;
+        let permit = self
+            .reads
+            .clone()
+            .acquire_many_owned(self.wanted(bytes))
+            .await;
         Admission(permit.expect("the semaphore is never closed"))
     }
 
     /// The same, if it may begin at once.
     pub(crate) fn try_admit(&self, bytes: u64) -> Option<Admission> {
-        let wanted = permits(bytes).clamp(1, self.most_reads);
-        let permit = self.reads.clone().try_acquire_many_owned(wanted);
+        let permit = self
+            .reads
+            .clone()
+            .try_acquire_many_owned(self.wanted(bytes));
         permit.ok().map(Admission)
+    }
+
+    /// Never more than reads have when names take all they can.
+    fn wanted(&self, bytes: u64) -> u32 {
+        let least = for_reads(self.limit / LEAST_FOR_CONTENT);
+        permits(bytes.min(least)).max(1)
     }
 
     /// Bytes that reads under way may hold.
     pub(crate) fn admitted(&self) -> ByteCount {
+        let most = self.most_reads.lock().expect("no panic while locked");
         let left = self.reads.available_permits() as u64;
-        ByteCount((u64::from(self.most_reads) - left) * PERMIT)
+        ByteCount((u64::from(*most) - left) * PERMIT)
     }
 
     /// How far ahead `reader` may be fetched for: its share among the readers that go on.
@@ -114,6 +171,10 @@ impl Memory {
     }
 }
 
+fn for_reads(for_content: u64) -> u64 {
+    (for_content / 2).max(LEAST_FOR_READS)
+}
+
 fn permits(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(PERMIT)).unwrap_or(u32::MAX >> 3)
 }
@@ -133,10 +194,38 @@ mod tests {
     }
 
     #[test]
+    fn names_come_first_but_leave_content_an_eighth() {
+        let memory = Memory::new(ByteCount(64 * MIB));
+        let held = memory.try_admit(4 * MIB);
+        for (names, for_blocks) in [
+            (0, 64 * MIB),
+            (1000, 64 * MIB),
+            (MIB, 62 * MIB),
+            (20 * MIB + 1, 43 * MIB),
+            (60 * MIB, 8 * MIB),
+            (1000 * MIB, 8 * MIB),
+            (4 * MIB - 1, 60 * MIB),
+            (0, 64 * MIB),
+        ] {
+            let before = (memory.names().0, memory.for_blocks());
+            let gives_way = memory.count_names(names, before.0);
+            assert_eq!(gives_way, for_blocks < before.1, "{names}");
+            assert_eq!(memory.for_blocks(), for_blocks, "{names}");
+            let admitted: Vec<_> = std::iter::from_fn(|| memory.try_admit(MIB)).collect();
+            let for_reads = for_blocks / 2 - 4 * MIB;
+            assert_eq!(admitted.len() as u64, for_reads / MIB, "{names}");
+            assert_eq!(memory.admitted().0, for_reads / MIB * MIB + 4 * MIB);
+        }
+        drop(held);
+        assert_eq!(memory.admitted(), ByteCount(0));
+    }
+
+    #[test]
     fn reads_beyond_half_the_budget_wait_for_those_before_them() {
         let memory = Memory::new(ByteCount(8 * MIB));
-        let first = poll(memory.admit(3 * MIB));
-        assert!(first.is_ready());
+        let first = poll(memory.admit(2 * MIB));
+        let second = poll(memory.admit(MIB));
+        assert!(first.is_ready() && second.is_ready());
         assert_eq!(memory.admitted(), ByteCount(3 * MIB));
         assert!(poll(memory.admit(2 * MIB)).is_pending());
         assert!(memory.try_admit(2 * MIB).is_none());

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use linkfs_provider::{ByteCount, Item, ItemKind, Version, WebAddress};
 
+use crate::block_cache::BlockCache;
 use crate::{Drive, shortcut};
 
 /// A node's inode number.
@@ -137,6 +138,22 @@ impl Node {
         }
     }
 
+    /// About how many bytes it takes, with its place in the tables.
+    fn memory(&self) -> u64 {
+        let texts = match &self.what {
+            What::Item { item, .. } => {
+                let mime = item.mime.as_ref().map_or(0, |mime| of_text(mime));
+                let hashes = item.hashes.iter();
+                let hashes = hashes.map(|(name, value)| of_text(name) + of_text(value));
+                let table = if item.hashes.is_empty() { 0 } else { OF_HASHES };
+                let texts = [&item.id.0, &item.name, &item.version.0].map(|text| of_text(text));
+                texts.iter().sum::<usize>() + mime + hashes.sum::<usize>() + table
+            }
+            What::Top | What::Control | What::Status => 0,
+        };
+        (size_of::<Node>() + of_text(&self.name) + texts + IN_TABLES) as u64
+    }
+
     pub(crate) fn is_outdated(&self) -> bool {
         self.is_outdated.load(Ordering::Acquire)
     }
@@ -154,13 +171,37 @@ impl Node {
     }
 }
 
+/// What a node takes in the table of nodes and in its folder's listing, which are three quarters full.
+const IN_TABLES: usize = (size_of::<(NodeId, Arc<Node>)>() + size_of::<(Arc<str>, usize)>()) * 4
+    / 3
+    + size_of::<Arc<Node>>();
+/// What a table of a few hashes takes beside their texts.
+const OF_HASHES: usize = 11 * 2 * size_of::<String>();
+
+/// A text on the heap, with the allocator's own.
+fn of_text(text: &str) -> usize {
+    match text.len() {
+        0 => 0,
+        length => (length + 8).next_multiple_of(16).max(32),
+    }
+}
+
 /// Every node the kernel may ask for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Nodes {
     by_id: Mutex<HashMap<NodeId, Arc<Node>>>,
+    /// What gives way to names in memory.
+    cache: Arc<BlockCache>,
 }
 
 impl Nodes {
+    pub(crate) fn new(cache: Arc<BlockCache>) -> Nodes {
+        Nodes {
+            by_id: Mutex::default(),
+            cache,
+        }
+    }
+
     pub(crate) fn get(&self, id: NodeId) -> Option<Arc<Node>> {
         self.lock().get(&id).cloned()
     }
@@ -192,7 +233,10 @@ impl Nodes {
         }
         let drive = drive.clone();
         let node = Node::new(id, parent, name, What::Item { drive, item });
-        by_id.insert(id, node.clone());
+        let before = by_id.insert(id, node.clone());
+        drop(by_id);
+        let fewer = before.map_or(0, |before| before.memory());
+        self.cache.count_names(node.memory(), fewer);
         node
     }
 

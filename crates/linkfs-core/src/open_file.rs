@@ -209,8 +209,8 @@ mod tests {
     use crate::memory::Memory;
 
     async fn check(start: u64, end: u64, blocks: &[(u64, usize)], pieces: &[(u8, usize)]) {
-        let pool = Pool::new(ByteCount(0));
         let memory = Memory::new(ByteCount(1 << 20));
+        let pool = Pool::new(memory.clone());
         let blocks = blocks.iter().enumerate().map(|(number, (from, length))| {
             let mut block = pool.take(*length);
             block.fill(&vec![number as u8; *length], *length);

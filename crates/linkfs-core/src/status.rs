@@ -42,7 +42,9 @@ pub struct MemoryStatus {
     pub block_bytes: u64,
     /// Buffers kept for their next use.
     pub free_bytes: u64,
-    /// The most that blocks and free buffers took at any time.
+    /// Names of files and folders, and what else the drive said of them.
+    pub name_bytes: u64,
+    /// The most that blocks, free buffers and names took at any time.
     pub peak_bytes: u64,
 }
 

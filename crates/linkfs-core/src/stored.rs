@@ -1,7 +1,7 @@
 //! The disk cache as the read path uses it: nobody who reads waits for a write, and the kernel's threads wait
 //! for no disk at all.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -291,7 +291,7 @@ impl StoredFile {
         let start = index * BLOCK_SIZE;
         let length = (self.file.identity().size.0 - start).min(BLOCK_SIZE);
         let mut whole = pool.take(length as usize);
-        if self.file.read(index, whole.bytes_mut()) != FoundOnDisk::Found {
+        if self.file.read(index, whole.whole_mut(length as usize)) != FoundOnDisk::Found {
             return None;
         }
         if span.end - span.start == length {
@@ -389,7 +389,6 @@ impl StoredFile {
             if let Some(hash) = &mut hash {
                 hash.update(block);
             }
-            ControlFlow::Continue(())
         })?;
         if result == Verification::Right {
             self.note_hash(hash);
@@ -478,6 +477,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::memory::Memory;
 
     /// Room for two blocks on their way.
     fn disk(folder: &TempDir) -> Arc<Disk> {
@@ -533,7 +533,10 @@ mod tests {
             size: ByteCount(20 * BLOCK_SIZE),
         };
         let file = disk.file(identity.clone(), Hashes::default()).await;
-        let (file, pool) = (file.expect("a file"), Pool::new(ByteCount(0)));
+        let (file, pool) = (
+            file.expect("a file"),
+            Pool::new(Memory::new(ByteCount(1 << 20))),
+        );
         for number in 0..20 {
             let mut piece = pool.take(BLOCK_SIZE as usize);
             piece.fill(&[number as u8; BLOCK_SIZE as usize], BLOCK_SIZE as usize);

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::block_cache::BlockCache;
 use crate::listing::{self, Listing, Phase};
 use crate::node::{Attributes, Node, NodeId, Nodes, What};
 use crate::{Drive, Error, Result, control_folder};
@@ -34,8 +35,12 @@ struct Folder {
 
 impl Tree {
     /// A tree whose top is the root folder of `drive`.
-    pub(crate) fn of_drive(drive: &Arc<Drive>, listing_ttl: Duration) -> Tree {
-        let tree = Tree::empty(listing_ttl);
+    pub(crate) fn of_drive(
+        drive: &Arc<Drive>,
+        listing_ttl: Duration,
+        cache: &Arc<BlockCache>,
+    ) -> Tree {
+        let tree = Tree::empty(listing_ttl, cache);
         let what = What::Item {
             drive: drive.clone(),
             item: root_item(drive),
@@ -46,8 +51,12 @@ impl Tree {
     }
 
     /// A tree with one folder for each drive.
-    pub(crate) fn of_drives(drives: &[Arc<Drive>], listing_ttl: Duration) -> Tree {
-        let tree = Tree::empty(listing_ttl);
+    pub(crate) fn of_drives(
+        drives: &[Arc<Drive>],
+        listing_ttl: Duration,
+        cache: &Arc<BlockCache>,
+    ) -> Tree {
+        let tree = Tree::empty(listing_ttl, cache);
         tree.nodes
             .insert(Node::new(NodeId::ROOT, NodeId::ROOT, "", What::Top));
         let folders = drives
@@ -65,8 +74,9 @@ impl Tree {
         tree
     }
 
-    fn empty(listing_ttl: Duration) -> Tree {
-        let nodes = Nodes::default();
+    /// Names take their memory from what `cache` has.
+    fn empty(listing_ttl: Duration, cache: &Arc<BlockCache>) -> Tree {
+        let nodes = Nodes::new(cache.clone());
         for node in control_folder::nodes() {
             nodes.insert(node);
         }

@@ -37,7 +37,7 @@ const ENTRIES_AT_ONCE: usize = 1024;
 /// How a volume behaves.
 #[derive(Clone, Debug)]
 pub struct VolumeOptions {
-    /// Bytes of file content that may be held in memory.
+    /// Bytes that names and file content may take in memory.
     pub memory: ByteCount,
     /// How long any request may take.
     pub deadline: Duration,
@@ -109,15 +109,16 @@ pub struct VolumeUsage {
 impl Volume {
     /// The tree of `drives`. Nothing is asked of them yet.
     pub fn new(drives: Vec<Arc<Drive>>, options: VolumeOptions) -> Arc<Volume> {
-        let tree = match (options.layout, drives.as_slice()) {
-            (Layout::OneDrive, [only]) => Tree::of_drive(only, options.listing_ttl),
-            _ => Tree::of_drives(&drives, options.listing_ttl),
-        };
         let memory = Memory::new(options.memory);
         let (disk, disk_failure) = open_disk(options.disk.as_ref(), &memory);
+        let cache = Arc::new(BlockCache::new(memory));
+        let tree = match (options.layout, drives.as_slice()) {
+            (Layout::OneDrive, [only]) => Tree::of_drive(only, options.listing_ttl, &cache),
+            _ => Tree::of_drives(&drives, options.listing_ttl, &cache),
+        };
         Arc::new(Volume {
             tree: Arc::new(tree),
-            cache: Arc::new(BlockCache::new(memory)),
+            cache,
             disk,
             disk_failure,
             contents: Contents::new(),

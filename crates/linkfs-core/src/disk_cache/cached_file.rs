@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use linkfs_provider::ByteCount;
-use rustix::buffer::spare_capacity;
-use rustix::io::{Errno, pread};
 
 use super::block_set::BlockSet;
 use super::folder::{OpenPair, is_at};
@@ -77,11 +75,10 @@ impl CachedFile {
         is_there
     }
 
-    /// Reads a block. The buffer holds all of it if it is found, and nothing otherwise.
-    pub(crate) fn read(&self, block: u64, buffer: &mut Vec<u8>) -> FoundOnDisk {
+    /// Reads a block into a buffer of just its length, which holds nothing of use unless the block is found.
+    pub(crate) fn read(&self, block: u64, buffer: &mut [u8]) -> FoundOnDisk {
         let mut seen = None;
         loop {
-            buffer.clear();
             let record = self.map.record(block);
             self.present().set(block, record.is_some());
             let Some(record) = record else {
@@ -93,7 +90,6 @@ impl CachedFile {
                 // Another process may have filled the block anew after its old record was read.
                 Err(_) if seen != Some(record) => seen = Some(record),
                 Err(why) => {
-                    buffer.clear();
                     self.quarantine(block, record, &why);
                     return FoundOnDisk::Bad;
                 }
@@ -101,9 +97,9 @@ impl CachedFile {
         }
     }
 
-    fn check(&self, block: u64, record: u64, buffer: &mut Vec<u8>) -> Result<(), String> {
-        let length = self.identity.length(block);
-        read_exact(&self.data, buffer, length, self.identity.range(block).start)
+    fn check(&self, block: u64, record: u64, buffer: &mut [u8]) -> Result<(), String> {
+        self.data
+            .read_exact_at(buffer, self.identity.range(block).start)
             .map_err(|error| format!("it cannot be read: {error}"))?;
         match self.map.seed.checksum(block, buffer) == record {
             true => Ok(()),
@@ -330,19 +326,4 @@ fn open_or_make(shared: &Shared, identity: &Identity) -> io::Result<OpenPair> {
         shared.count_made();
     }
     Ok(pair)
-}
-
-/// Fills an empty buffer with `length` bytes, without clearing the memory first.
-fn read_exact(file: &File, buffer: &mut Vec<u8>, length: usize, offset: u64) -> io::Result<()> {
-    buffer.reserve_exact(length);
-    while buffer.len() < length {
-        let position = offset + buffer.len() as u64;
-        match pread(file, spare_capacity(buffer), position) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    buffer.truncate(length);
-    Ok(())
 }

@@ -1,10 +1,10 @@
 use std::fs::File;
 use std::io;
-use std::ops::ControlFlow;
 
 use super::cached_file::{CachedFile, FoundOnDisk};
 use super::folder::open_for_reading;
 use super::state::{Stamp, Verified};
+use crate::block::BLOCK_SIZE;
 
 /// What looking at a whole file gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,30 +18,24 @@ pub(crate) enum Verification {
     },
     /// Somebody wrote to the file meanwhile: verify it once more.
     Changed,
-    /// The caller broke off.
-    GivenUp,
 }
 
 impl CachedFile {
     /// Reads the whole file and checks every block, drops those that are damaged, and trusts the file if all are
     /// right. `each` gets the blocks in their order, for whoever computes the hash of the whole; it has seen
-    /// the file only if the answer is `Right`. It can break off.
+    /// the file only if the answer is `Right`.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn verify_all(
-        &self,
-        mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> io::Result<Verification> {
+    pub(crate) fn verify_all(&self, mut each: impl FnMut(&[u8])) -> io::Result<Verification> {
         let before = Stamp::of(&self.data.metadata()?);
         let mut missing = 0;
-        let mut buffer = Vec::new();
+        let mut buffer = vec![0; BLOCK_SIZE as usize];
         for block in 0..self.identity.blocks() {
-            if self.read(block, &mut buffer) != FoundOnDisk::Found {
-                missing += 1;
-            }
-            if each(&buffer).is_break() {
-                return Ok(Verification::GivenUp);
+            let buffer = &mut buffer[..self.identity.length(block)];
+            match self.read(block, buffer) {
+                FoundOnDisk::Found => each(buffer),
+                FoundOnDisk::Missing | FoundOnDisk::Bad => missing += 1,
             }
         }
         if missing > 0 {

@@ -5,13 +5,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use linkfs_provider::{
-    About, ErrorKind, Item, Link, Page, PageToken, Provider, ProviderError, Result as Answer,
-    async_trait,
+    About, ByteCount, ErrorKind, Item, Link, Page, PageToken, Provider, ProviderError,
+    Result as Answer, async_trait,
 };
 use tempfile::TempDir;
 
 use super::testing::item;
 use super::*;
+use crate::block_cache::BlockCache;
+use crate::memory::Memory;
 use crate::node::NodeId;
 use crate::tree::Tree;
 use crate::{Drive, DriveOptions, Error};
@@ -94,7 +96,8 @@ impl Scene {
             saved_listings: Some(SavedListings::new(self.cache.path(), identity)),
         };
         let drive = Drive::new("work", self.cloud.clone(), options).unwrap();
-        let tree = Tree::of_drive(&drive, ttl);
+        let cache = Arc::new(BlockCache::new(Memory::new(ByteCount(1 << 20))));
+        let tree = Tree::of_drive(&drive, ttl, &cache);
         Process { drive, tree }
     }
 

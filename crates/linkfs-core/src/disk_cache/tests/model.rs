@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::io::Read;
-use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
@@ -246,7 +245,6 @@ impl World {
         let mut seen = Vec::new();
         let result = opened.verify_all(|bytes| {
             seen.extend_from_slice(bytes);
-            ControlFlow::Continue(())
         });
         match result {
             Ok(Verification::Right) => assert!(seen == self.whole(file), "wrong bytes"),
