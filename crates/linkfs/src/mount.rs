@@ -56,6 +56,7 @@ async fn open_volume(
             None => Layout::DriveFolders,
         },
         disk: config.disk()?,
+        share: linkfs_core::ShareOptions::default(),
     };
     serve::open_volume(drives, options).await
 }
