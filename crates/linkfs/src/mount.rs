@@ -56,7 +56,7 @@ async fn open_volume(
             None => Layout::DriveFolders,
         },
         disk: config.disk()?,
-        share: linkfs_core::ShareOptions::default(),
+        share: config.share()?,
     };
     serve::open_volume(drives, options).await
 }
