@@ -4,6 +4,7 @@
 use linkfs_provider::ItemKind;
 
 use crate::node::Node;
+use crate::sharing::ShareFact;
 use crate::{Error, Result};
 
 const PREFIX: &str = "user.linkfs.";
@@ -21,7 +22,13 @@ pub(crate) enum Attribute<'a> {
     Cached,
     Verified,
     Pin,
+    Share(ShareFact),
     Error,
+}
+
+/// Whether an attribute is about shares: for the user who mounted alone, who knows whom the links are for.
+pub fn is_about_shares(name: &str) -> bool {
+    matches!(parse(name), Ok(Attribute::Share(_)))
 }
 
 /// Reads an attribute's name.
@@ -44,6 +51,9 @@ pub(crate) fn parse(name: &str) -> Result<Attribute<'_>> {
         "cached" => Attribute::Cached,
         "verified" => Attribute::Verified,
         "pin" => Attribute::Pin,
+        "share" => Attribute::Share(ShareFact::Address),
+        "share.password" => Attribute::Share(ShareFact::Password),
+        "share.info" => Attribute::Share(ShareFact::Info),
         "error" => Attribute::Error,
         other => Attribute::Hash(other.strip_prefix("hash.").ok_or(Error::NoAttribute)?),
     })
@@ -79,6 +89,7 @@ pub(crate) fn listed_value(attribute: Attribute<'_>, node: &Node) -> Result<Stri
         | Attribute::Cached
         | Attribute::Verified
         | Attribute::Pin
+        | Attribute::Share(_)
         | Attribute::Error => None,
     };
     value.ok_or(Error::NoAttribute)
@@ -94,6 +105,14 @@ mod tests {
             ("user.linkfs.id", Ok(Attribute::Id)),
             ("user.linkfs.url", Ok(Attribute::Url)),
             ("user.linkfs.hash.sha1", Ok(Attribute::Hash("sha1"))),
+            (
+                "user.linkfs.share",
+                Ok(Attribute::Share(ShareFact::Address)),
+            ),
+            (
+                "user.linkfs.share.info",
+                Ok(Attribute::Share(ShareFact::Info)),
+            ),
             ("user.linkfs.unheard-of", Err(Error::NoAttribute)),
             ("user.linkfs.", Err(Error::NoAttribute)),
             ("user.mime_type", Err(Error::NoAttribute)),
@@ -107,7 +126,10 @@ mod tests {
 
     #[test]
     fn nothing_can_be_set() {
-        assert_eq!(refuse_change("user.linkfs.id"), Error::FixedAttribute);
+        for name in ["id", "share.password", "share.info"] {
+            let refused = refuse_change(&format!("user.linkfs.{name}"));
+            assert_eq!(refused, Error::FixedAttribute, "{name}");
+        }
         assert_eq!(refuse_change("user.linkfs.unheard-of"), Error::NoAttribute);
         assert_eq!(refuse_change("user.comment"), Error::ReadOnly);
         assert_eq!(

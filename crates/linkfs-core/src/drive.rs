@@ -13,6 +13,7 @@ use crate::fetch::Fetcher;
 use crate::health::{Health, Pause};
 use crate::host_scores::HostScores;
 use crate::link_cache::LinkCache;
+use crate::sharing::Shares;
 use crate::{Error, Result, SavedListings, retry};
 
 /// The share of a request's deadline that work done for it may take: the rest is left to report, in
@@ -46,6 +47,7 @@ pub struct Drive {
     calls: Semaphore,
     pub(crate) fetcher: Fetcher,
     pub(crate) links: LinkCache,
+    pub(crate) shares: Shares,
     pub(crate) saved_listings: Option<Arc<SavedListings>>,
     identity: Option<String>,
     pub(crate) hosts: Arc<HostScores>,
@@ -55,6 +57,38 @@ pub struct Drive {
     usage: Mutex<KnownUsage>,
     connection_rate: Mutex<ConnectionRate>,
     answer_times: Mutex<AnswerTimes>,
+}
+
+/// How the drive is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    /// What for, in words.
+    pub(crate) what: &'a str,
+    pub(crate) deadline: Instant,
+    /// How long one call may take.
+    pub(crate) patience: Duration,
+    pub(crate) repeat: Repeat,
+}
+
+/// Which failed calls may be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Every one that may succeed later: to do twice what is asked does no harm.
+    Always,
+    /// Only one that the drive has put off, and so not done.
+    WhenNotDone,
+}
+
+impl Repeat {
+    fn allows(self, error: &Error) -> bool {
+        match (self, error) {
+            (Repeat::Always, _) => true,
+            (Repeat::WhenNotDone, Error::Drive(error)) => {
+                error.kind == ErrorKind::RateLimited || error.retry_after.is_some()
+            }
+            (Repeat::WhenNotDone, _) => false,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +115,7 @@ impl Drive {
             calls: Semaphore::new(about.calls_in_flight.max(1)),
             fetcher: Fetcher::new(options.allow_private_hosts, work_time)?,
             links: LinkCache::default(),
+            shares: Shares::new(about.calls_in_flight),
             saved_listings: options.saved_listings,
             identity: options.identity,
             hosts: Arc::default(),
@@ -171,11 +206,30 @@ impl Drive {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
+        let patience = self.work_time.mul_f64(CALL_SHARE);
+        let how = Ask {
+            what,
+            deadline,
+            patience,
+            repeat: Repeat::Always,
+        };
+        self.ask(how, ask).await
+    }
+
+    /// As [`Drive::call`], with everything said about how.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn ask<T, F>(&self, how: Ask<'_>, ask: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, ProviderError>>,
+    {
+        let Ask { what, deadline, .. } = how;
         let mut said = None;
         for tries in 1.. {
             let turn = self.turn(deadline, what).await;
             let turn = turn.map_err(|error| what_was_said(error, &mut said))?;
-            let error = match self.call_once(what, deadline, &ask).await {
+            let error = match self.call_once(&how, &ask).await {
                 Ok(answer) => {
                     self.lock_health().note_answer();
                     return Ok(answer);
@@ -183,6 +237,7 @@ impl Drive {
                 Err(error) => error,
             };
             let wait = retry::wait_before_retry(&passing_kind(&error), tries);
+            let wait = wait.filter(|_| how.repeat.allows(&error));
             tracing::debug!(drive = self.name, call = what, %error, ?wait, "refused");
             self.lock_health().note_failure(&error, wait, deadline);
             // Only now: the next in turn must know of the pause.
@@ -224,20 +279,15 @@ impl Drive {
         self.lock_health().pause().cloned()
     }
 
-    async fn call_once<T, F>(
-        &self,
-        what: &str,
-        deadline: Instant,
-        ask: &impl Fn() -> F,
-    ) -> Result<T>
+    async fn call_once<T, F>(&self, how: &Ask<'_>, ask: &impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
+        let Ask { what, deadline, .. } = *how;
         self.lock_health().calls += 1;
-        let patience = self.work_time.mul_f64(CALL_SHARE);
         let started = Instant::now();
         tracing::debug!(drive = self.name, call = what, "asking");
-        match tokio::time::timeout_at(deadline.min(started + patience), ask()).await {
+        match tokio::time::timeout_at(deadline.min(started + how.patience), ask()).await {
             Ok(answer) => Ok(answer?),
             Err(_elapsed) => Err(Error::Deadline {
                 what: what.to_owned(),

@@ -46,6 +46,18 @@ pub enum Error {
     /// An attribute that can be read and not written.
     #[error("this attribute cannot be set or removed")]
     FixedAttribute,
+    /// Terms of a share that cannot be read, or can never be met.
+    #[error("{0}")]
+    BadTerms(String),
+    /// The configuration does not allow it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The share is there already and stays as it is.
+    #[error("{0}")]
+    AlreadyShared(String),
+    /// Somebody else's: shares are for the user who mounted.
+    #[error("shares are for the user who mounted, and for root")]
+    NotOwner,
     /// The cache on disk cannot do it, or there is none.
     #[error("{0}")]
     NoDiskCache(String),
@@ -82,6 +94,7 @@ impl Error {
                 | Error::NoAttribute
                 | Error::ForeignAttribute
                 | Error::FixedAttribute
+                | Error::NotOwner
         )
     }
 
@@ -92,6 +105,13 @@ impl Error {
             Error::Deadline { .. } => "try again; `linkfs status` shows how the drive answers",
             Error::Corrupt(_) => {
                 "the wrong bytes were not delivered; try again, and tell the drive's operator if it stays"
+            }
+            Error::BadTerms(_) => {
+                "terms are words such as expires=7d password=auto audience=org allow=preview,download"
+            }
+            Error::Forbidden(_) => "see [share] in the configuration",
+            Error::AlreadyShared(_) => {
+                "revoke it with `setfattr -x user.linkfs.share` to share it anew"
             }
             Error::NoDiskCache(_) => "give it room by `size` under [cache] in the configuration",
             Error::Drive(error) => match error.kind {

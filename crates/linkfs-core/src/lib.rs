@@ -38,12 +38,14 @@ mod read_pattern;
 mod recent_failures;
 mod retry;
 mod saved_listings;
+mod sharing;
 mod shortcut;
 mod status;
 mod stored;
 mod tree;
 mod volume;
 
+pub use attribute::is_about_shares;
 pub use block::BLOCK_SIZE;
 pub use disk_cache::DiskCacheStats;
 pub use drive::{Drive, DriveOptions};
@@ -52,5 +54,9 @@ pub use link_cache::Lease;
 pub use node::{Attributes, Entry, Kind, NodeId};
 pub use open_file::{HandleId, ReadBytes};
 pub use saved_listings::SavedListings;
-pub use status::{DriveStatus, HostStatus, MemoryStatus, Status};
-pub use volume::{DiskOptions, Layout, Opened, Volume, VolumeOptions, VolumeUsage};
+pub use sharing::{
+    AudienceKind, AuditFile, Caller, DeniedPaths, SetMode, SharePolicy, parse_expiry,
+    read_permissions,
+};
+pub use status::{DriveStatus, HostStatus, MemoryStatus, ShareStatus, Status};
+pub use volume::{DiskOptions, Layout, Opened, ShareOptions, Volume, VolumeOptions, VolumeUsage};

@@ -437,14 +437,11 @@ impl Loader {
 #[cfg(test)]
 mod tests {
     use linkfs_provider::{
-        About, ByteCount, Item, ItemKind, Link, Page, Provider, Result as Answer, Version,
-        async_trait,
+        About, Item, ItemKind, Link, Page, Provider, Result as Answer, Version, async_trait,
     };
 
     use super::*;
     use crate::DriveOptions;
-    use crate::block_cache::BlockCache;
-    use crate::memory::Memory;
 
     /// A drive whose only item comes after so many empty pages.
     #[derive(Debug)]
@@ -507,9 +504,7 @@ mod tests {
         };
         let drive = Drive::new("test", Arc::new(provider), options).unwrap();
         let ttl = Duration::from_secs(configured);
-        let cache = Arc::new(BlockCache::new(Memory::new(ByteCount(1 << 20))));
-        let nodes = Arc::new(Nodes::new(cache));
-        start(nodes, drive, "0".into(), NodeId::ROOT, ttl)
+        start(Arc::default(), drive, "0".into(), NodeId::ROOT, ttl)
     }
 
     async fn check(configured: u64, wished: Option<u64>, kept: u64) {

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use linkfs_provider::{ByteCount, Item, ItemKind, Version, WebAddress};
+use linkfs_provider::{ByteCount, Item, ItemKind, Share, Version, WebAddress};
 
 use crate::block_cache::BlockCache;
-use crate::{Drive, shortcut};
+use crate::{Drive, sharing, shortcut};
 
 /// A node's inode number.
 ///
@@ -24,6 +24,8 @@ impl NodeId {
     pub(crate) const CONTROL: NodeId = NodeId(2);
     /// Its status file.
     pub(crate) const STATUS: NodeId = NodeId(3);
+    /// Its folder of open shares.
+    pub(crate) const SHARES: NodeId = NodeId(4);
     /// Items are numbered from here on.
     const FIRST_ITEM: u64 = 1024;
 }
@@ -82,6 +84,13 @@ pub(crate) enum What {
     Control,
     /// The control folder's `status`.
     Status,
+    /// The control folder's `shares`.
+    Shares,
+    /// An open share, as a file in it.
+    Share {
+        drive: Arc<Drive>,
+        share: Arc<Share>,
+    },
     /// An item of a drive.
     Item { drive: Arc<Drive>, item: Item },
 }
@@ -99,8 +108,8 @@ impl Node {
 
     pub(crate) fn kind(&self) -> Kind {
         match &self.what {
-            What::Top | What::Control => Kind::Folder,
-            What::Status => Kind::File,
+            What::Top | What::Control | What::Shares => Kind::Folder,
+            What::Status | What::Share { .. } => Kind::File,
             What::Item { item, .. } => match item.kind {
                 ItemKind::Folder => Kind::Folder,
                 ItemKind::File { .. } | ItemKind::WebDocument { .. } => Kind::File,
@@ -111,15 +120,27 @@ impl Node {
     pub(crate) fn attributes(&self, valid_for: Duration) -> Attributes {
         let (size, modified) = match &self.what {
             What::Item { item, .. } => (shown_size(item), item.modified.or(item.created)),
-            What::Top | What::Control | What::Status => (ByteCount(0), None),
+            What::Share { drive, share } => {
+                let text = sharing::share_text(drive.name(), share);
+                (ByteCount(text.len() as u64), Some(sharing::end_of(share)))
+            }
+            What::Top | What::Control | What::Status | What::Shares => (ByteCount(0), None),
         };
         Attributes {
             id: self.id,
             kind: self.kind(),
             size,
             modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
-            is_control: matches!(self.what, What::Control | What::Status),
+            is_control: self.is_control(),
             valid_for,
+        }
+    }
+
+    /// Whether it belongs to the control folder.
+    pub(crate) fn is_control(&self) -> bool {
+        match self.what {
+            What::Control | What::Status | What::Shares | What::Share { .. } => true,
+            What::Top | What::Item { .. } => false,
         }
     }
 
@@ -149,7 +170,7 @@ impl Node {
                 let texts = [&item.id.0, &item.name, &item.version.0].map(|text| of_text(text));
                 texts.iter().sum::<usize>() + mime + hashes.sum::<usize>() + table
             }
-            What::Top | What::Control | What::Status => 0,
+            _ => 0,
         };
         (size_of::<Node>() + of_text(&self.name) + texts + IN_TABLES) as u64
     }
@@ -160,6 +181,16 @@ impl Node {
 
     pub(crate) fn mark_outdated(&self) {
         self.is_outdated.store(true, Ordering::Release);
+    }
+
+    fn is_share(&self, drive: &Drive, share: &Share) -> bool {
+        match &self.what {
+            What::Share {
+                drive: known_drive,
+                share: known,
+            } => known_drive.name() == drive.name() && known.id == share.id,
+            _ => false,
+        }
     }
 
     fn shows_same_bytes(&self, drive: &Drive, item: &Item) -> bool {
@@ -192,6 +223,14 @@ pub(crate) struct Nodes {
     by_id: Mutex<HashMap<NodeId, Arc<Node>>>,
     /// What gives way to names in memory.
     cache: Arc<BlockCache>,
+}
+
+#[cfg(test)]
+impl Default for Nodes {
+    fn default() -> Nodes {
+        let memory = crate::memory::Memory::new(ByteCount(1 << 20));
+        Nodes::new(Arc::new(BlockCache::new(memory)))
+    }
 }
 
 impl Nodes {
@@ -237,6 +276,24 @@ impl Nodes {
         drop(by_id);
         let fewer = before.map_or(0, |before| before.memory());
         self.cache.count_names(node.memory(), fewer);
+        node
+    }
+
+    /// The node of an open share as just listed; the same number as before for the same share.
+    pub(crate) fn put_share(&self, drive: &Arc<Drive>, share: Arc<Share>, name: &str) -> Arc<Node> {
+        let mut by_id = self.lock();
+        let mut hasher = DefaultHasher::new();
+        ("share", drive.name(), &share.id).hash(&mut hasher);
+        let mut id = NodeId(hasher.finish().max(NodeId::FIRST_ITEM));
+        while by_id
+            .get(&id)
+            .is_some_and(|taken| !taken.is_share(drive, &share))
+        {
+            id = NodeId(id.0.wrapping_add(1).max(NodeId::FIRST_ITEM));
+        }
+        let drive = drive.clone();
+        let node = Node::new(id, NodeId::SHARES, name, What::Share { drive, share });
+        by_id.insert(id, node.clone());
         node
     }
 

@@ -73,6 +73,8 @@ pub struct DriveStatus {
     pub second_requests: u64,
     /// The hosts that links led to lately.
     pub hosts: Vec<HostStatus>,
+    /// How sharing goes, where the drive can share.
+    pub shares: Option<ShareStatus>,
 }
 
 /// The state of a drive whose login is over.
@@ -83,6 +85,15 @@ impl DriveStatus {
     pub fn needs_login(&self) -> bool {
         self.state == NEEDS_LOGIN
     }
+}
+
+/// How sharing goes.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShareStatus {
+    /// Shares made or changed so far.
+    pub made: u64,
+    /// Requests that wait for theirs.
+    pub waiting: usize,
 }
 
 /// How a data host has answered lately.
@@ -125,7 +136,14 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
             .and_then(|saved| saved.failure()),
         second_requests: drive.second_requests(),
         hosts: hosts(drive),
+        shares: shares(drive),
     }
+}
+
+fn shares(drive: &Drive) -> Option<ShareStatus> {
+    drive.provider().sharing()?;
+    let (made, waiting) = drive.shares.counts();
+    Some(ShareStatus { made, waiting })
 }
 
 fn hosts(drive: &Drive) -> Vec<HostStatus> {

@@ -87,6 +87,27 @@ impl Tree {
         }
     }
 
+    /// Where an item is on its drive: the names from the drive's top to it.
+    pub(crate) fn path_in_drive(&self, node: &Arc<Node>) -> String {
+        let mut names = Vec::new();
+        let mut at = node.clone();
+        while let Some((drive, item)) = at.item()
+            && item.id != *drive.root()
+        {
+            names.push(at.name.clone());
+            match self.nodes.get(at.parent) {
+                Some(parent) if parent.id != at.id => at = parent,
+                _ => break,
+            }
+        }
+        names.reverse();
+        names.join("/")
+    }
+
+    pub(crate) fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
     pub(crate) fn node_count(&self) -> usize {
         self.nodes.len()
     }
@@ -177,13 +198,15 @@ impl Tree {
                 return known.ok_or(Error::NotFound);
             }
             What::Control => {
-                let status = self.node(NodeId::STATUS)?;
+                let inside = vec![self.node(NodeId::STATUS)?, self.node(NodeId::SHARES)?];
                 return Ok(Folder {
-                    newest: Listing::of(vec![status], self.listing_ttl),
+                    newest: Listing::of(inside, self.listing_ttl),
                     complete: None,
                 });
             }
-            What::Item { .. } | What::Status => return Err(Error::NotAFolder),
+            What::Item { .. } | What::Status | What::Shares | What::Share { .. } => {
+                return Err(Error::NotAFolder);
+            }
         };
         let mut folders = self.lock_folders();
         let known = folders.get(&folder.id);

@@ -14,10 +14,14 @@ use crate::content::Content;
 use crate::contents::Contents;
 use crate::disk_cache::Verified;
 use crate::failures::Failures;
+use crate::listing::Listing;
 use crate::memory::Memory;
 use crate::node::{Attributes, Entry, Kind, Node, NodeId, What};
 use crate::open_file::{Handle, HandleId, Handles, OpenFile, ReadBytes};
 use crate::pin;
+use crate::sharing::{
+    self, AuditFile, Caller, SetMode, ShareFact, ShareFiles, SharePolicy, Sharer, Target,
+};
 use crate::shortcut;
 use crate::status::{self, Status};
 use crate::stored::Disk;
@@ -47,6 +51,17 @@ pub struct VolumeOptions {
     pub layout: Layout,
     /// Where file content is kept on disk, if it is.
     pub disk: Option<DiskOptions>,
+    /// What may be shared.
+    pub share: ShareOptions,
+}
+
+/// How files and folders are shared.
+#[derive(Clone, Debug, Default)]
+pub struct ShareOptions {
+    /// What is allowed.
+    pub policy: SharePolicy,
+    /// Where it is written down, if it is.
+    pub audit: Option<AuditFile>,
 }
 
 /// The disk cache of a volume.
@@ -81,6 +96,8 @@ pub struct Volume {
     contents: Contents,
     handles: Handles,
     failures: Failures,
+    sharer: Sharer,
+    share_files: ShareFiles,
     deadline: Duration,
 }
 
@@ -124,6 +141,8 @@ impl Volume {
             contents: Contents::new(),
             handles: Handles::default(),
             failures: Failures::new(),
+            sharer: Sharer::new(options.share.policy, options.share.audit),
+            share_files: ShareFiles::default(),
             deadline: options.deadline,
             drives,
         })
@@ -136,6 +155,9 @@ impl Volume {
     pub async fn lookup(&self, parent: NodeId, name: &str) -> Result<Attributes> {
         self.answer(parent, "look up a name", async {
             let parent = self.tree.node(parent)?;
+            if matches!(parent.what, What::Shares) {
+                return Ok(self.share_file(name).await?.attributes(Duration::ZERO));
+            }
             self.tree.lookup(&parent, name).await
         })
         .await
@@ -153,6 +175,9 @@ impl Volume {
     pub async fn attributes(&self, node: NodeId) -> Result<Attributes> {
         self.answer(node, "stat", async {
             let node = self.tree.node(node)?;
+            if matches!(node.what, What::Share { .. }) {
+                return Ok(node.attributes(Duration::ZERO));
+            }
             self.tree.attributes(&node).await
         })
         .await
@@ -184,7 +209,10 @@ impl Volume {
     pub async fn open_folder(&self, node: NodeId) -> Result<Opened> {
         self.answer(node, "open a folder", async {
             let node = self.tree.node(node)?;
-            let listing = self.tree.listing(&node).await?;
+            let listing = match node.what {
+                What::Shares => Listing::of(self.share_nodes().await?, Duration::ZERO),
+                _ => self.tree.listing(&node).await?,
+            };
             Ok(Opened {
                 handle: self.handles.insert(Handle::Folder(node, listing)),
                 keep_pages: false,
@@ -205,7 +233,10 @@ impl Volume {
         };
         self.answer(node.id, "read a folder", async {
             let nodes = listing.nodes_from(start, ENTRIES_AT_ONCE).await?;
-            let valid_for = self.tree.validity(&listing);
+            let valid_for = match node.what {
+                What::Shares => Duration::ZERO,
+                _ => self.tree.validity(&listing),
+            };
             let entry = |node: Arc<Node>| Entry {
                 name: node.name.clone(),
                 attributes: node.attributes(valid_for),
@@ -236,6 +267,12 @@ impl Volume {
             return Ok(Opened {
                 bypass_pages: true,
                 ..self.open_text(self.status_text())
+            });
+        }
+        if let What::Share { drive, share } = &node.what {
+            return Ok(Opened {
+                bypass_pages: true,
+                ..self.open_text(sharing::share_text(drive.name(), share))
             });
         }
         if let Some(address) = node.web_address() {
@@ -347,6 +384,14 @@ impl Volume {
             {
                 self.local_attribute(attribute, &node).await
             }
+            Attribute::Share(fact) => {
+                self.answer(node.id, "read a share", async {
+                    let target = self.share_target(&node).ok_or(Error::NoAttribute)?;
+                    let deadline = Instant::now() + self.deadline;
+                    self.sharer.get(&target, fact, deadline).await
+                })
+                .await
+            }
             listed => attribute::listed_value(listed, &node),
         }
     }
@@ -380,12 +425,25 @@ impl Volume {
         })
     }
 
-    /// Sets the extended attribute `name`: pins a file, which is fetched and kept from now on.
+    /// Sets the extended attribute `name`: pins a file, which is fetched and kept from now on; or shares a file
+    /// or folder by the terms in `value`, which takes as long as the drive needs, up to two minutes.
     ///
     /// # Errors
     /// Why it cannot be set; `NoDiskCache` when nothing is kept on disk.
-    pub async fn set_attribute(&self, node: NodeId, name: &str) -> Result<()> {
+    pub async fn set_attribute(
+        &self,
+        node: NodeId,
+        name: &str,
+        value: &[u8],
+        mode: SetMode,
+        caller: &Caller,
+    ) -> Result<()> {
         match attribute::parse(name) {
+            Ok(Attribute::Share(ShareFact::Address)) => {
+                let target = self.target_to_share(node)?;
+                let result = self.sharer.set(&target, value, mode, caller).await;
+                self.note_share(node, result)
+            }
             Ok(Attribute::Pin) => {
                 let content = self.content_of(&self.tree.node(node)?)?;
                 self.answer(node, "pin", pin::pin(&content)).await?;
@@ -398,18 +456,82 @@ impl Volume {
         }
     }
 
-    /// Removes the extended attribute `name`: a file that is no longer pinned may be evicted.
+    /// Removes the extended attribute `name`: a file that is no longer pinned may be evicted; a share is revoked.
     ///
     /// # Errors
     /// Why it cannot be removed; `NoAttribute` when the file is not pinned.
-    pub async fn remove_attribute(&self, node: NodeId, name: &str) -> Result<()> {
+    pub async fn remove_attribute(&self, node: NodeId, name: &str, caller: &Caller) -> Result<()> {
         match attribute::parse(name) {
+            Ok(Attribute::Share(ShareFact::Address)) => {
+                let target = self.target_to_share(node)?;
+                let result = self.sharer.remove(&target, caller).await;
+                self.note_share(node, result)
+            }
             Ok(Attribute::Pin) => {
                 let content = self.content_of(&self.tree.node(node)?)?;
                 self.answer(node, "unpin", pin::unpin(&content)).await
             }
             _ => Err(attribute::refuse_change(name)),
         }
+    }
+
+    /// Removes a name: of an open share, which revokes it.
+    ///
+    /// # Errors
+    /// `ReadOnly` anywhere else, `NotFound`, and what the drive says.
+    pub async fn remove_file(&self, parent: NodeId, name: &str, caller: &Caller) -> Result<()> {
+        if parent != NodeId::SHARES {
+            return Err(Error::ReadOnly);
+        }
+        let file = self
+            .answer(parent, "revoke a share", self.share_file(name))
+            .await?;
+        let What::Share { drive, share } = &file.what else {
+            return Err(Error::ReadOnly);
+        };
+        let result = self.sharer.revoke(drive, share, caller).await;
+        self.note_share(file.id, result)
+    }
+
+    /// The open shares of all drives, as files.
+    async fn share_nodes(&self) -> Result<Vec<Arc<Node>>> {
+        let deadline = Instant::now() + self.deadline;
+        let nodes = self.tree.nodes();
+        self.share_files.list(&self.drives, nodes, deadline).await
+    }
+
+    async fn share_file(&self, name: &str) -> Result<Arc<Node>> {
+        let files = self.share_nodes().await?;
+        let mut files = files.into_iter();
+        files
+            .find(|file| &*file.name == name)
+            .ok_or(Error::NotFound)
+    }
+
+    /// The item that a node shows, as what is to be shared; `None` for what no drive has.
+    fn share_target(&self, node: &Arc<Node>) -> Option<Target> {
+        let (drive, item) = node.item()?;
+        Some(Target {
+            drive: drive.clone(),
+            item: item.id.clone(),
+            is_folder: item.is_folder(),
+            path: self.tree.path_in_drive(node),
+        })
+    }
+
+    fn target_to_share(&self, node: NodeId) -> Result<Target> {
+        let target = self.share_target(&self.tree.node(node)?);
+        target.ok_or_else(|| ProviderError::unsupported("share what is on no drive").into())
+    }
+
+    /// Keeps why a request about a share failed; after a success older failures are of no interest.
+    fn note_share(&self, node: NodeId, result: Result<()>) -> Result<()> {
+        let result = result.map_err(|error| self.in_full(node, error));
+        match result {
+            Ok(()) => self.failures.forget(node),
+            Err(_) => self.failures.note(node, &result),
+        }
+        result
     }
 
     /// Fetches what is missing of a pinned file in the background.

@@ -19,6 +19,11 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Error::NoAttribute => Errno::NO_XATTR,
         Error::ForeignAttribute => Errno::EOPNOTSUPP,
         Error::FixedAttribute => Errno::EPERM,
+        Error::BadTerms(_) => Errno::EINVAL,
+        Error::Forbidden(_) => Errno::EPERM,
+        Error::AlreadyShared(_) => Errno::EEXIST,
+        // As the kernel says of a file that is somebody else's.
+        Error::NotOwner => Errno::EACCES,
         Error::NoDiskCache(_) => Errno::EOPNOTSUPP,
         Error::Drive(error) => match error.kind {
             ErrorKind::NotFound => Errno::ENOENT,
@@ -67,6 +72,10 @@ mod tests {
         check(Error::NoAttribute, libc::ENODATA);
         check(Error::ForeignAttribute, libc::EOPNOTSUPP);
         check(Error::FixedAttribute, libc::EPERM);
+        check(Error::BadTerms(String::new()), libc::EINVAL);
+        check(Error::Forbidden(String::new()), libc::EPERM);
+        check(Error::AlreadyShared(String::new()), libc::EEXIST);
+        check(Error::NotOwner, libc::EACCES);
         for (kind, number) in [
             (ErrorKind::NotFound, libc::ENOENT),
             (ErrorKind::Denied, libc::EACCES),

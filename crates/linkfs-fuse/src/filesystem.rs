@@ -11,12 +11,13 @@ use fuser::{
     ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
     ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-use linkfs_core::{Entry, Error, HandleId, NodeId, Opened, ReadBytes, Result, Volume};
+use linkfs_core::{Entry, Error, HandleId, NodeId, Opened, ReadBytes, Result, SetMode, Volume};
 use linkfs_provider::{ByteCount, Offset};
 use tokio::runtime::Handle;
 
 use crate::answer::answer;
 use crate::attributes::{Owner, file_attributes, file_type};
+use crate::caller;
 use crate::errno::errno;
 use crate::passthrough::Passthrough;
 
@@ -282,10 +283,12 @@ impl Filesystem for Adapter {
         reply.statfs(blocks, free, free, 0, 0, BLOCK, 255, BLOCK);
     }
 
-    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let (volume, name) = (self.volume.clone(), name.to_str().map(str::to_owned));
+        let (uid, owner) = (req.uid(), self.owner);
         let value = async move {
             let name = name.ok_or(Error::NoAttribute)?;
+            caller::check(uid, owner, &name)?;
             volume.attribute(NodeId(ino.0), &name).await
         };
         answer(&self.runtime, value, move |value| match value {
@@ -307,22 +310,35 @@ impl Filesystem for Adapter {
 
     fn setxattr(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         name: &OsStr,
-        _value: &[u8],
-        _flags: i32,
+        value: &[u8],
+        flags: i32,
         _position: u32,
         reply: ReplyEmpty,
     ) {
         let (volume, name) = (self.volume.clone(), name.to_string_lossy().into_owned());
-        let set = async move { volume.set_attribute(NodeId(ino.0), &name).await };
+        if let Err(error) = caller::check(req.uid(), self.owner, &name) {
+            return reply.error(errno(&error));
+        }
+        let (value, mode, caller) = (value.to_vec(), set_mode(flags), caller::of(req, &name));
+        let set = async move {
+            let node = NodeId(ino.0);
+            volume
+                .set_attribute(node, &name, &value, mode, &caller)
+                .await
+        };
         answer(&self.runtime, set, move |result| reply_done(result, reply));
     }
 
-    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let (volume, name) = (self.volume.clone(), name.to_string_lossy().into_owned());
-        let removed = async move { volume.remove_attribute(NodeId(ino.0), &name).await };
+        if let Err(error) = caller::check(req.uid(), self.owner, &name) {
+            return reply.error(errno(&error));
+        }
+        let caller = caller::of(req, &name);
+        let removed = async move { volume.remove_attribute(NodeId(ino.0), &name, &caller).await };
         answer(&self.runtime, removed, move |result| {
             reply_done(result, reply)
         });
@@ -374,8 +390,16 @@ impl Filesystem for Adapter {
         reply.error(Errno::EROFS);
     }
 
-    fn unlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    /// Only in the folder of open shares, which is its owner's, can names be removed.
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (volume, caller) = (self.volume.clone(), caller::named(req));
+        let Some(name) = name.to_str().map(str::to_owned) else {
+            return reply.error(Errno::ENOENT);
+        };
+        let removed = async move { volume.remove_file(NodeId(parent.0), &name, &caller).await };
+        answer(&self.runtime, removed, move |result| {
+            reply_done(result, reply)
+        });
     }
 
     fn rmdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
@@ -541,6 +565,15 @@ fn numbered(
         .skip(offset as usize)
         .chain(entries.iter().map(Line::Entry));
     lines.zip(offset + 1..).map(|(line, next)| (next, line))
+}
+
+/// What the flags of `setxattr` ask for.
+fn set_mode(flags: i32) -> SetMode {
+    match flags {
+        create if create & libc::XATTR_CREATE != 0 => SetMode::Create,
+        replace if replace & libc::XATTR_REPLACE != 0 => SetMode::Replace,
+        _ => SetMode::Any,
+    }
 }
 
 fn reply_done(result: Result<()>, reply: ReplyEmpty) {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod attributes;
+mod caller;
 mod errno;
 mod filesystem;
 mod mount;

@@ -50,6 +50,7 @@ pub(crate) fn of_drive(config: &Config, opened: &Opened) -> Result<Arc<Volume>> 
         listing_ttl: config.mount.listing_ttl,
         layout: Layout::OneDrive,
         disk: None,
+        share: config.share()?,
     };
     Ok(Volume::new(vec![opened.drive(None)?], options))
 }

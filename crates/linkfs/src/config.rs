@@ -4,6 +4,7 @@
 //! may hold a token.
 
 mod drive;
+mod share;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use linkfs_core::DiskOptions;
+use linkfs_core::{AuditFile, DiskOptions, ShareOptions};
 use linkfs_provider::ByteCount;
 use serde::Deserialize;
 use toml::Spanned;
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) path: PathBuf,
     pub(crate) cache: CacheConfig,
     pub(crate) mount: MountConfig,
+    share: share::ShareConfig,
     pub(crate) drives: BTreeMap<String, DriveConfig>,
 }
 
@@ -97,6 +99,7 @@ struct Sections {
     cache: CacheConfig,
     #[serde(default)]
     mount: MountConfig,
+    share: Option<Spanned<share::Table>>,
     #[serde(default)]
     drives: BTreeMap<Spanned<String>, Spanned<drive::Table>>,
 }
@@ -151,6 +154,25 @@ impl Config {
         Ok(Some(DiskOptions { directory, size }))
     }
 
+    /// What may be shared, and where that is written down: where it is said, or else among our own files, and
+    /// then nothing depends on it.
+    pub(crate) fn share(&self) -> Result<ShareOptions> {
+        let audit = match &self.share.audit {
+            Some(named) => {
+                let beside = self.path.parent().unwrap_or(&self.path);
+                let path = beside.join(places::expand_home(named)?);
+                let is_required = true;
+                Some(AuditFile { path, is_required })
+            }
+            None => places::share_audit().ok().map(|path| AuditFile {
+                path,
+                is_required: false,
+            }),
+        };
+        let policy = self.share.policy.clone();
+        Ok(ShareOptions { policy, audit })
+    }
+
     /// Fails when no drive is configured, and says how one gets there.
     pub(crate) fn require_drives(&self) -> Result<()> {
         if self.drives.is_empty() {
@@ -177,6 +199,7 @@ impl Config {
             path,
             cache: CacheConfig::default(),
             mount: MountConfig::default(),
+            share: share::ShareConfig::default(),
             drives: BTreeMap::new(),
         }
     }
@@ -203,11 +226,20 @@ fn read(path: &Path, mut file: File) -> Result<Config> {
 fn parse(source: &Source<'_>) -> Result<Config> {
     let sections: Sections =
         toml::from_str(source.text).map_err(|error| source.syntax_error(&error))?;
+    let share = match sections.share {
+        None => share::ShareConfig::default(),
+        Some(table) => {
+            let span = table.span();
+            let checked = table.into_inner().check();
+            checked.map_err(|why| source.error(span, &why))?
+        }
+    };
     let drives = sections.drives.into_iter();
     Ok(Config {
         path: source.path.to_owned(),
         cache: sections.cache,
         mount: sections.mount,
+        share,
         drives: drives
             .map(|(name, table)| drive::check(source, name, table))
             .collect::<Result<_>>()?,
@@ -280,7 +312,7 @@ mod tests {
     fn a_mistake_is_named_with_its_place() {
         check(
             "[cach]",
-            "/c.toml:1:2: unknown key `cach`, expected one of `cache`, `mount`, `drives`",
+            "/c.toml:1:2: unknown key `cach`, expected one of `cache`, `mount`, `share`, `drives`",
         );
         check(
             "\n[cache]\n memroy = 1",
@@ -306,6 +338,30 @@ mod tests {
             "[mount]\nallow_other = \"s3cret\"",
             "/c.toml:2:15: invalid type, expected a boolean",
         );
+    }
+
+    #[test]
+    fn a_mistake_about_sharing_is_named_with_its_place() {
+        check(
+            "[share]\nmax_expire = \"7d\"",
+            "/c.toml:2:1: unknown key `max_expire`, expected one of `expires`, `password`, `audience`, `allow`, \
+             `note`, `max_expires`, `require_password`, `audiences`, `deny`, `dry_run`, `audit`",
+        );
+        check(
+            "[share]\nexpires = \"soon\"",
+            "/c.toml:2:11: expires: expected a duration such as 7d, 12h or 90m, a date such as 2027-01-31, \
+             2027-01-31T18:00 or 2027-01-31T18:00:00Z, or never",
+        );
+        check(
+            "\n[share]\nexpires = \"9d\"\nmax_expires = \"8d\"",
+            "/c.toml:2:1: expires is longer than max_expires",
+        );
+        let config = parse_text("[share]\naudit = \"shares.log\"", true).unwrap();
+        let audit = config.share().unwrap().audit.unwrap();
+        assert_eq!(audit.path, Path::new("/shares.log"));
+        assert!(audit.is_required);
+        let usual = parse_text("", true).unwrap().share().unwrap().audit;
+        assert!(usual.is_none_or(|audit| !audit.is_required));
     }
 
     #[test]

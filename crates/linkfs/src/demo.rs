@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use linkfs_core::{Drive, Layout, Volume, VolumeOptions};
+use linkfs_core::{Drive, Layout, ShareOptions, Volume, VolumeOptions};
 use linkfs_emulator::{EmulatedDrive, ROOT_ID, Tree};
 use linkfs_provider::{Secret, Settings};
 use serde_json::{Map, Value};
@@ -126,6 +126,7 @@ async fn open_volume(emulators: &[Box<dyn EmulatedDrive>], state: &Path) -> Resu
             _ => Layout::DriveFolders,
         },
         disk: None,
+        share: ShareOptions::default(),
     };
     serve::open_volume(drives, options).await
 }

@@ -56,6 +56,7 @@ async fn open_volume(
             None => Layout::DriveFolders,
         },
         disk: config.disk()?,
+        share: config.share()?,
     };
     serve::open_volume(drives, options).await
 }

@@ -17,6 +17,11 @@ pub(crate) fn log_file() -> Result<PathBuf> {
     Ok(state()?.join("linkfs.log"))
 }
 
+/// Where requests about shares are written down, when no other file is named.
+pub(crate) fn share_audit() -> Result<PathBuf> {
+    Ok(state()?.join("shares.log"))
+}
+
 /// Where one drive's plugin keeps what must outlive the process.
 pub(crate) fn drive_state(drive: &str) -> Result<PathBuf> {
     Ok(state()?.join("drives").join(drive))

@@ -58,6 +58,13 @@ struct Drive {
     limited_for_seconds: Option<u64>,
     calls: u64,
     failed_calls: u64,
+    shares: Option<Shares>,
+}
+
+#[derive(Deserialize)]
+struct Shares {
+    made: u64,
+    waiting: u64,
 }
 
 /// A mount in the list of all.
@@ -191,6 +198,11 @@ fn for_people(folder: &Path, status: &Status) -> String {
         if let Some(seconds) = drive.limited_for_seconds {
             let _ = writeln!(text, "    the drive asked for a pause of {seconds} s more");
         }
+        if let Some(Shares { made, waiting }) = drive.shares
+            && made + waiting > 0
+        {
+            let _ = writeln!(text, "    shares: {made} made, {waiting} waiting");
+        }
         for line in [&drive.reason, &drive.advice].into_iter().flatten() {
             let _ = writeln!(text, "    {}", output::shown(line));
         }
@@ -242,7 +254,8 @@ mod tests {
                 {"name": "work", "state": "ok", "reason": null, "advice": null,
                  "limited_for_seconds": null, "calls": 5, "failed_calls": 0, "links": 2},
                 {"name": "team", "state": "limited", "reason": "too many calls", "advice": "try later",
-                 "limited_for_seconds": 30, "calls": 9, "failed_calls": 1, "links": 0},
+                 "limited_for_seconds": 30, "calls": 9, "failed_calls": 1, "links": 0,
+                 "shares": {"made": 120, "waiting": 1}},
             ],
         });
         let parsed = Status::deserialize(&status).unwrap();
@@ -253,6 +266,7 @@ mod tests {
   work: ok, 5 calls, 0 failed
   team: limited, 9 calls, 1 failed
     the drive asked for a pause of 30 s more
+    shares: 120 made, 1 waiting
     too many calls
     try later
 ";

@@ -1,0 +1,29 @@
+//! Links for other people, made, read and revoked by extended attributes.
+//!
+//! Setting `user.linkfs.share` goes down through these modules, one step each: `terms` (what was asked for) ->
+//! `policy` (what the configuration allows) -> `audit` (that it was asked for) -> `shares` (what there is
+//! already) -> the drive.
+
+mod audit;
+mod denied;
+mod expiry;
+#[cfg(test)]
+pub(crate) mod fake;
+mod known;
+mod policy;
+mod share_files;
+mod sharer;
+mod shares;
+mod shown;
+mod terms;
+mod words;
+
+pub use audit::{AuditFile, Caller};
+pub use denied::DeniedPaths;
+pub use policy::SharePolicy;
+pub(crate) use share_files::ShareFiles;
+pub use sharer::SetMode;
+pub(crate) use sharer::{ShareFact, Sharer, Target};
+pub(crate) use shares::Shares;
+pub(crate) use shown::{as_lines as share_text, end as end_of};
+pub use terms::{AudienceKind, parse_expiry, read_permissions};

@@ -1,0 +1,280 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use linkfs_provider::{ErrorKind, ItemId, Share, SharePassword, ShareState, ShareTerms};
+use tokio::time::Instant;
+
+use super::audit::{Attempt, Audit, AuditFile, Caller};
+use super::shares::{self, DEADLINE};
+use super::terms::TermsPatch;
+use super::{SharePolicy, shown};
+use crate::{Drive, Error, Result};
+
+/// "It is not shared" is said from a list of at most this age: who revokes wants to be sure.
+const SURE_AGE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Whether setting an attribute may make it, change it, or both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetMode {
+    /// Whichever is needed.
+    Any,
+    /// It must not be there yet.
+    Create,
+    /// It must be there already.
+    Replace,
+}
+
+/// What is to be shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) drive: Arc<Drive>,
+    pub(crate) item: ItemId,
+    pub(crate) is_folder: bool,
+    /// From the drive's top, without a slash before it.
+    pub(crate) path: String,
+}
+
+/// What a request about shares asks to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShareFact {
+    Address,
+    Password,
+    Info,
+}
+
+/// Makes, shows and revokes shares, within what the configuration allows.
+#[derive(Debug)]
+pub(crate) struct Sharer {
+    policy: SharePolicy,
+    audit: Audit,
+}
+
+impl Sharer {
+    pub(crate) fn new(policy: SharePolicy, audit: Option<AuditFile>) -> Sharer {
+        Sharer {
+            policy,
+            audit: Audit::new(audit),
+        }
+    }
+
+    /// What is known of the share of an item.
+    ///
+    /// # Errors
+    /// `NoAttribute` when there is none, and what the drive says.
+    pub(crate) async fn get(
+        &self,
+        target: &Target,
+        fact: ShareFact,
+        deadline: Instant,
+    ) -> Result<String> {
+        let shares = &target.drive.shares;
+        shares::sharing(&target.drive)?;
+        shares
+            .learn_of(&target.drive, &target.item, deadline)
+            .await?;
+        let known = shares.lock();
+        let open = known.open_share_of(&target.item);
+        let shown = match fact {
+            ShareFact::Address => open.map(|share| shown::address(&share)),
+            ShareFact::Password => {
+                open.and_then(|share| Some(share.password.as_ref()?.expose().clone()))
+            }
+            ShareFact::Info => {
+                let all = known.all_of(&target.item);
+                (!all.is_empty()).then(|| shown::info(open.as_deref(), &all))
+            }
+        };
+        shown.ok_or(Error::NoAttribute)
+    }
+
+    /// Shares an item, or changes the terms of its open share.
+    ///
+    /// # Errors
+    /// `BadTerms`, `Forbidden`, `AlreadyShared`, `NoAttribute`, and what the drive says.
+    pub(crate) async fn set(
+        &self,
+        target: &Target,
+        text: &[u8],
+        mode: SetMode,
+        caller: &Caller,
+    ) -> Result<()> {
+        let mut attempt = self
+            .audit
+            .attempt(caller, "share", target.drive.name(), &target.path);
+        let result = within("share", self.try_set(target, text, mode, &mut attempt)).await;
+        self.conclude(&attempt, result).await
+    }
+
+    async fn try_set(
+        &self,
+        target: &Target,
+        text: &[u8],
+        mode: SetMode,
+        attempt: &mut Attempt,
+    ) -> Result<&'static str> {
+        let deadline = Instant::now() + DEADLINE;
+        shares::sharing(&target.drive)?;
+        let patch = TermsPatch::parse(text)?;
+        // Before the drive is asked for anything: what is wrong with a new share is wrong with a change too.
+        let terms = self.allowed(target, patch.clone(), self.policy.defaults.clone(), attempt)?;
+        if self.policy.dry_run {
+            return Ok("dry run");
+        }
+        let shares = &target.drive.shares;
+        let _waiting = shares.wait();
+        let _turn = shares.turn(&target.item).await;
+        shares
+            .learn_of(&target.drive, &target.item, deadline)
+            .await?;
+        let open = shares.lock().open_share_of(&target.item);
+        let Some(open) = open else {
+            if mode == SetMode::Replace {
+                return Err(Error::NoAttribute);
+            }
+            self.audit.note_asked(attempt).await?;
+            shares
+                .share(&target.drive, &target.item, &terms, deadline)
+                .await?;
+            return Ok("shared");
+        };
+        if mode == SetMode::Create {
+            return Err(already("it is shared already"));
+        }
+        if patch.is_empty() {
+            return Ok("unchanged");
+        }
+        if open.state == ShareState::Pending {
+            return Err(already(
+                "the drive is still making its share; change it when that is done",
+            ));
+        }
+        let terms = self.allowed(target, patch, terms_in_force(&open), attempt)?;
+        self.audit.note_asked(attempt).await?;
+        let changed = shares
+            .reshare(&target.drive, &open.id, &terms, deadline)
+            .await;
+        changed.map_err(cannot_change)?;
+        Ok("changed")
+    }
+
+    /// `patch` over `base`, when the configuration allows that.
+    fn allowed(
+        &self,
+        target: &Target,
+        patch: TermsPatch,
+        base: ShareTerms,
+        attempt: &mut Attempt,
+    ) -> Result<ShareTerms> {
+        let terms = patch.over(base, SystemTime::now())?;
+        attempt.terms(&terms);
+        self.policy.check(&target.path, target.is_folder, &terms)?;
+        Ok(terms)
+    }
+
+    /// Revokes the open shares of exactly this item; when there is none, that is what was wanted.
+    ///
+    /// # Errors
+    /// What the drive says.
+    pub(crate) async fn remove(&self, target: &Target, caller: &Caller) -> Result<()> {
+        let attempt = self
+            .audit
+            .attempt(caller, "unshare", target.drive.name(), &target.path);
+        let result = within("revoke a share", self.try_remove(target, &attempt)).await;
+        self.conclude(&attempt, result).await
+    }
+
+    async fn try_remove(&self, target: &Target, attempt: &Attempt) -> Result<&'static str> {
+        let deadline = Instant::now() + DEADLINE;
+        let (drive, shares) = (&target.drive, &target.drive.shares);
+        shares::sharing(drive)?;
+        if self.policy.dry_run {
+            return Ok("dry run");
+        }
+        let _turn = shares.turn(&target.item).await;
+        shares.learn_of(drive, &target.item, deadline).await?;
+        let items = [target.item.clone()];
+        let mut open = shares.lock().open_shares_of_exactly(&items);
+        if open.is_empty() {
+            shares.learn(drive, SURE_AGE, deadline).await?;
+            open = shares.lock().open_shares_of_exactly(&items);
+        }
+        if open.is_empty() {
+            return Ok("was not shared");
+        }
+        self.audit.note_asked(attempt).await?;
+        for share in open {
+            shares.unshare(drive, &share.id, deadline).await?;
+        }
+        Ok("revoked")
+    }
+
+    /// Revokes a share by itself.
+    ///
+    /// # Errors
+    /// What the drive says.
+    pub(crate) async fn revoke(&self, drive: &Drive, share: &Share, caller: &Caller) -> Result<()> {
+        let attempt = self
+            .audit
+            .attempt(caller, "unshare", drive.name(), &share.name);
+        let revoked = async {
+            let deadline = Instant::now() + DEADLINE;
+            if self.policy.dry_run {
+                return Ok("dry run");
+            }
+            self.audit.note_asked(&attempt).await?;
+            drive.shares.unshare(drive, &share.id, deadline).await?;
+            Ok("revoked")
+        };
+        let result = within("revoke a share", revoked).await;
+        self.conclude(&attempt, result).await
+    }
+
+    async fn conclude(&self, attempt: &Attempt, result: Result<&'static str>) -> Result<()> {
+        // What was done is done: that it was asked for is written down already.
+        let _told = self.audit.note_result(attempt, &result).await;
+        result.map(drop)
+    }
+}
+
+/// `work` under the deadline of sharing. The calls in it end by then with what the drive said last, and only what
+/// is not a call ends here.
+async fn within<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let last = DEADLINE + std::time::Duration::from_secs(1);
+    let ended = tokio::time::timeout(last, work).await;
+    ended.unwrap_or_else(|_elapsed| {
+        Err(Error::Deadline {
+            what: what.to_owned(),
+            waited: DEADLINE,
+        })
+    })
+}
+
+/// The terms of an open share, as they would be given anew.
+fn terms_in_force(share: &Share) -> ShareTerms {
+    let mut terms = share.terms.clone();
+    if let Some(end) = share.expires {
+        let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+        terms.valid_for = Some(left);
+    }
+    if let Some(code) = &share.password {
+        terms.password = SharePassword::Given(code.clone());
+    }
+    terms
+}
+
+fn already(why: &str) -> Error {
+    Error::AlreadyShared(why.to_owned())
+}
+
+fn cannot_change(error: Error) -> Error {
+    match error {
+        Error::Drive(reason) if reason.kind == ErrorKind::Unsupported => already(&format!(
+            "it is shared already, and the drive cannot change that share: {reason}"
+        )),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[path = "sharer_tests.rs"]
+mod tests;
