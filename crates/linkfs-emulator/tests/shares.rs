@@ -189,7 +189,10 @@ async fn visitors_need_the_code_and_see_only_what_is_shared() {
         drive.call("v1/share/files", body).await
     };
     assert_eq!(files(&Value::Null, "").await["code"], 13_000_410);
-    assert_eq!(files(&token, "").await["files"][0]["id"], folder);
+    let top = files(&token, "").await;
+    assert_eq!(top["files"][0]["id"], folder);
+    let source = top["link"]["containerId"].as_str().unwrap();
+    assert_ne!(source, drive.emulator.space(), "it is somebody else's");
     assert_eq!(files(&token, &folder).await["files"][0]["id"], inside);
     assert_eq!(files(&token, ROOT_ID).await["code"], 13_000_309);
     drive
@@ -247,4 +250,118 @@ async fn a_pack_task_ends_in_a_link_that_works() {
         .await;
     let url = detail["jobInfo"]["downloadUrl"].as_str().unwrap();
     assert_eq!(drive.client.get(url).send().await.unwrap().status(), 200);
+}
+
+/// A folder of somebody else with a file in it, behind a code; with the share's address.
+fn folder_of_others(drive: &Drive) -> (String, String, String) {
+    let tree = drive.emulator.tree();
+    let folder = tree.add_folder(ROOT_ID, "theirs");
+    let file = tree.add_file(&folder, "inside.txt", "bytes of others");
+    let url = drive
+        .emulator
+        .share_from_others(std::slice::from_ref(&folder), "Zx81kk02");
+    let short_url = url.rsplit('/').next().unwrap().to_owned();
+    (folder, file, short_url)
+}
+
+async fn visit(drive: &Drive, short_url: &str) -> (Value, Value) {
+    let verify = json!({"shortUrl": short_url, "extractCode": "Zx81kk02"});
+    let token = drive.call("v1/share/verify", verify).await["kdstoken"].clone();
+    let files = json!({"shortUrl": short_url, "kdstoken": token});
+    let link = drive.call("v1/share/files", files).await["link"].clone();
+    (token, link)
+}
+
+#[tokio::test]
+async fn what_is_shared_is_linked_inside_its_share_alone() {
+    let drive = drive().await;
+    let (_, file, short_url) = folder_of_others(&drive);
+    let (token, link) = visit(&drive, &short_url).await;
+    let code = async |body: Value, share: Option<&Value>, call: &str| {
+        let bearer = format!("Bearer {}", drive.emulator.token());
+        let request = drive.client.post(drive.url(call));
+        let request = request.header("Authorization", bearer).json(&body);
+        let request = match share {
+            Some(id) => request.header("x-hw-share-folder-id", id.as_str().unwrap()),
+            None => request,
+        };
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        match answer["downloads"][0]["code"].as_str() {
+            Some(code) => (code.to_owned(), answer),
+            None => (answer["code"].to_string(), answer),
+        }
+    };
+    let source = &link["containerId"];
+    let body = |file: &str, container: &Value, token: &Value| json!({"containerId": container, "fileIds": [file], "kdstoken": token});
+    let (share, download) = (Some(&link["shareId"]), "v1/files/download");
+    let own = json!(drive.emulator.space());
+    for (body, share, expected) in [
+        (body(&file, source, &token), share, "0"),
+        (body(&file, source, &token), None, "13000301"),
+        (body(&file, &own, &token), share, "13000301"),
+        (body(&file, source, &Value::Null), share, "13000410"),
+        (body(&drive.file, source, &token), share, "13000309"),
+        (body(&file, source, &token), Some(&json!("7")), "13000309"),
+    ] {
+        let (code, answer) = code(body, share, download).await;
+        assert_eq!(code, expected, "{answer}");
+    }
+    let answer = code(body(&file, source, &token), share, download).await.1;
+    let url = answer["downloads"][0]["url"].as_str().unwrap();
+    let bytes = drive.client.get(url).send().await.unwrap().text().await;
+    assert_eq!(bytes.unwrap(), "bytes of others");
+    let detail = format!("v1/files/{file}/detail");
+    let answer = code(body(&file, source, &token), share, &detail).await.1;
+    assert_eq!(answer["fileName"], "inside.txt");
+    drive.emulator.end_visits();
+    let refused = code(body(&file, source, &token), share, download).await;
+    assert_eq!(refused.0, "13000410");
+}
+
+#[tokio::test]
+async fn shared_files_are_sorted_by_name_size_or_change() {
+    let drive = drive().await;
+    let (_, _, short_url) = folder_of_others(&drive);
+    let (token, _) = visit(&drive, &short_url).await;
+    for (sort, code) in [(1, 0), (2, 0), (3, 13_000_102), (4, 0), (5, 13_000_102)] {
+        let body = json!({"shortUrl": short_url, "kdstoken": token, "sortType": sort});
+        let answer = drive.call("v1/share/files", body).await;
+        assert_eq!(answer["code"], code, "{sort}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_names_the_space_of_the_files_and_tells_what_it_lost() {
+    let drive = drive().await;
+    let (folder, file, short_url) = folder_of_others(&drive);
+    let (token, link) = visit(&drive, &short_url).await;
+    let target = drive.emulator.tree().add_folder(ROOT_ID, "saved");
+    let own = drive.emulator.space();
+    let start = async |container: &str, files: &[&String]| {
+        let body = json!({"taskType": 2, "containerId": container, "fileIds": files,
+            "shareId": link["shareId"], "kdstoken": token,
+            "targetFileId": {"fileId": target, "containerId": own}});
+        drive.call("v1/share/tasks", body).await
+    };
+    let detail = async |task: &Value| {
+        let question = json!({"taskId": task, "shareId": link["shareId"]});
+        drive.call("v1/share/taskDetail", question).await
+    };
+    assert_eq!(start(own, &[&file]).await["code"], 13_000_301);
+    let source = link["containerId"].as_str().unwrap();
+    let tree = drive.emulator.tree();
+    let other = tree.add_file(&folder, "other.txt", "x");
+    let partly = start(source, &[&file, &other]).await["taskId"].clone();
+    let lost = start(source, &[&other]).await["taskId"].clone();
+    assert!(tree.remove(&other));
+    for (task, result, statuses) in [(partly, 2, &["2", "0"][..]), (lost, 3, &["0"])] {
+        detail(&task).await;
+        let told = detail(&task).await;
+        assert_eq!(told["jobInfo"]["taskStatus"], 2);
+        assert_eq!(told["jobInfo"]["taskResultCode"], result);
+        let files = told["taskInfos"].as_array().unwrap().iter();
+        let files: Vec<&str> = files.map(|file| file["status"].as_str().unwrap()).collect();
+        assert_eq!(files, statuses);
+    }
+    assert_eq!(tree.children(&target).len(), 1);
 }

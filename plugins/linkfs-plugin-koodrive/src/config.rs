@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::app_signature::AppKey;
 use crate::token::SchemeJoin;
+use crate::visitor::Ticket;
 
 const DEFAULT_ENDPOINT: &str = "https://intl.myhuaweicloud-koodrive.com";
 
@@ -14,7 +15,7 @@ const DEFAULT_ENDPOINT: &str = "https://intl.myhuaweicloud-koodrive.com";
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     endpoint: Option<String>,
-    space: String,
+    space: Option<String>,
     root: Option<String>,
     group: Option<String>,
     team_type: Option<u8>,
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     carrier: Option<String>,
     account: Option<Secret<String>>,
     password: Option<Secret<String>>,
+    share: Option<String>,
+    share_password: Option<Secret<String>>,
     app_id: Option<String>,
     app_secret: Option<Secret<String>>,
     user_id: Option<String>,
@@ -38,9 +41,16 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) login: Login,
-    pub(crate) space: Space,
-    /// Bytes per unit of `spaceUsed`.
-    pub(crate) space_used_unit: u64,
+    pub(crate) place: Place,
+}
+
+/// What is mounted.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// A space of the account.
+    Space(Space),
+    /// What somebody else shared.
+    Share(Ticket),
 }
 
 /// Where and as whom.
@@ -52,12 +62,14 @@ pub(crate) struct Login {
     pub(crate) identity: Identity,
 }
 
-/// What is mounted.
+/// A space, or a folder in it.
 #[derive(Debug)]
 pub(crate) struct Space {
     pub(crate) container: String,
     pub(crate) root: ItemId,
     pub(crate) team: Option<Team>,
+    /// Bytes per unit of `spaceUsed`.
+    pub(crate) used_unit: u64,
 }
 
 /// A team space is listed through its group.
@@ -95,6 +107,14 @@ pub(crate) enum AuthMode {
     App(AppKey),
 }
 
+impl Login {
+    /// Whether the login lapses when it is not used: that of a browser does.
+    pub(crate) fn is_session(&self) -> bool {
+        let is_token = matches!(self.auth, AuthMode::Token { .. } | AuthMode::Session { .. });
+        is_token && self.identity.carrier.is_none()
+    }
+}
+
 impl Config {
     /// The settings, when they make sense together.
     ///
@@ -109,11 +129,7 @@ impl Config {
         ] {
             check_header(key, value.as_deref())?;
         }
-        let unit = self.space_used_unit.unwrap_or(1024);
-        if unit == 0 {
-            return Err(invalid("`space_used_unit` must be 1 or more bytes"));
-        }
-        let space = self.space()?;
+        let place = self.place()?;
         let login = Login {
             endpoint: endpoint(self.endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT))?,
             auth: self.auth()?,
@@ -124,27 +140,72 @@ impl Config {
                 language: self.language,
             },
         };
-        Ok(Setup {
-            login,
-            space,
-            space_used_unit: unit,
-        })
+        Ok(Setup { login, place })
+    }
+
+    fn place(&self) -> Result<Place> {
+        let Some(share) = &self.share else {
+            if self.share_password.is_some() {
+                return Err(invalid(
+                    "`share_password` is for a `share`: add it or remove this",
+                ));
+            }
+            return Ok(Place::Space(self.space()?));
+        };
+        let of_spaces = [
+            ("space", self.space.is_some()),
+            ("root", self.root.is_some()),
+            ("group", self.group.is_some()),
+            ("team_type", self.team_type.is_some()),
+            ("space_used_unit", self.space_used_unit.is_some()),
+        ];
+        if let Some((key, _)) = of_spaces.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(invalid(format!(
+                "`{key}` is not used with `share`: remove one of them"
+            )));
+        }
+        let ticket = Ticket::new(share, self.share_code()?);
+        Ok(Place::Share(
+            ticket.map_err(|error| error.during("`share`"))?,
+        ))
+    }
+
+    /// The access code of the share. A carrier has a password of its own, so there it has another name.
+    fn share_code(&self) -> Result<Option<Secret<String>>> {
+        let code = match (self.mode() == "carrier", &self.share_password) {
+            (true, code) => code,
+            (false, None) => &self.password,
+            (false, Some(_)) => {
+                return Err(invalid(
+                    "`share_password` is for auth_mode = \"carrier\": write `password` instead",
+                ));
+            }
+        };
+        let trimmed = |code: &Secret<String>| Secret::new(code.expose().trim().to_owned());
+        Ok(code.as_ref().map(trimmed))
     }
 
     fn space(&self) -> Result<Space> {
-        if self.space.is_empty() {
+        let space = self.space.as_deref();
+        let space = space.ok_or_else(|| invalid("missing field `space`"))?;
+        if space.is_empty() {
             return Err(invalid(
                 "`space` is empty: put the space's containerId there",
             ));
+        }
+        let unit = self.space_used_unit.unwrap_or(1024);
+        if unit == 0 {
+            return Err(invalid("`space_used_unit` must be 1 or more bytes"));
         }
         let root = self.root.as_deref().unwrap_or("root");
         if root.is_empty() {
             return Err(invalid("`root` is empty: leave it out or name a folder id"));
         }
         Ok(Space {
-            container: self.space.clone(),
+            container: space.to_owned(),
             root: root.into(),
             team: self.team()?,
+            used_unit: unit,
         })
     }
 
@@ -174,12 +235,15 @@ impl Config {
         }
     }
 
-    fn auth(&self) -> Result<AuthMode> {
-        let mode = match &self.auth_mode {
+    fn mode(&self) -> &str {
+        match &self.auth_mode {
             None => "token",
             Some(mode) => mode.expose().as_str(),
-        };
-        match mode {
+        }
+    }
+
+    fn auth(&self) -> Result<AuthMode> {
+        match self.mode() {
             "token" => self.token_auth(),
             "session" => self.session_auth(),
             "carrier" => self.carrier_auth(),
@@ -237,11 +301,13 @@ impl Config {
     /// Refuses credentials of another mode: one of the two is a mistake, and guessing which would
     /// log in as somebody else.
     fn only(&self, mode: &str, keys: &[&str]) -> Result<()> {
+        let is_password_of_account =
+            self.password.is_some() && (self.share.is_none() || mode == "carrier");
         let credentials = [
             ("token", self.token.is_some(), "token"),
             ("session_id", self.session_id.is_some(), "session"),
             ("account", self.account.is_some(), "carrier"),
-            ("password", self.password.is_some(), "carrier"),
+            ("password", is_password_of_account, "carrier"),
             ("app_id", self.app_id.is_some(), "app"),
             ("app_secret", self.app_secret.is_some(), "app"),
         ];
@@ -274,6 +340,20 @@ mod tests {
         settings.parse::<Config>()?.check()
     }
 
+    fn space(config: Value) -> Space {
+        match setup(config).unwrap().place {
+            Place::Space(space) => space,
+            Place::Share(_) => panic!("no space"),
+        }
+    }
+
+    fn ticket(config: Value) -> Ticket {
+        match setup(config).unwrap().place {
+            Place::Share(ticket) => ticket,
+            Place::Space(_) => panic!("no share"),
+        }
+    }
+
     fn refused(config: Value, message: &str) {
         let error = setup(config.clone()).expect_err(&config.to_string());
         assert_eq!(error.kind, ErrorKind::Invalid, "{config}");
@@ -287,8 +367,9 @@ mod tests {
             setup.login.endpoint.as_str(),
             "https://intl.myhuaweicloud-koodrive.com/"
         );
-        assert_eq!(setup.space.root.as_str(), "root");
-        assert_eq!(setup.space_used_unit, 1024);
+        let space = space(json!({"space": "C1", "token": "not-a-real-token"}));
+        assert_eq!(space.root.as_str(), "root");
+        assert_eq!(space.used_unit, 1024);
         assert_eq!(setup.login.scheme_join, SchemeJoin::Space);
         let AuthMode::Token { token } = setup.login.auth else {
             panic!("not token mode")
@@ -298,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_group_makes_it_a_team_space() {
-        let team = |config| setup(config).unwrap().space.team.unwrap();
+        let team = |config| space(config).team.unwrap();
         let config = json!({"space": "C1", "token": "t", "group": "g-55", "team_type": 0});
         assert_eq!(team(config).kind, 0);
         assert_eq!(
@@ -353,6 +434,42 @@ mod tests {
         refused(
             json!({"space": "C1", "token": "t", "space_used_unit": 0}),
             "`space_used_unit` must be 1 or more bytes",
+        );
+    }
+
+    #[test]
+    fn a_share_is_mounted_in_the_place_of_a_space() {
+        let plain = ticket(json!({"share": "https://h/#/i/aB3dE5", "token": "t"}));
+        assert_eq!((plain.short_url.as_str(), plain.code), ("aB3dE5", None));
+        let code = |config| ticket(config).code.unwrap().into_exposed();
+        let token = json!({"share": "aB3dE5", "password": "fake-code\n", "token": "t"});
+        assert_eq!(code(token), "fake-code");
+        let carrier = json!({"share": "aB3dE5", "share_password": "fake-code",
+            "auth_mode": "carrier", "carrier": "a", "account": "lin", "password": "x"});
+        assert_eq!(code(carrier), "fake-code");
+    }
+
+    #[test]
+    fn a_share_contradicts_what_is_for_spaces() {
+        refused(
+            json!({"share": "aB3dE5", "space": "C1", "token": "t"}),
+            "`space` is not used with `share`: remove one of them",
+        );
+        refused(
+            json!({"share": "aB3dE5", "root": "F1", "token": "t"}),
+            "`root` is not used with `share`: remove one of them",
+        );
+        refused(
+            json!({"share": "aB3dE5", "share_password": "x", "token": "t"}),
+            "`share_password` is for auth_mode = \"carrier\": write `password` instead",
+        );
+        refused(
+            json!({"space": "C1", "share_password": "x", "token": "t"}),
+            "`share_password` is for a `share`: add it or remove this",
+        );
+        refused(
+            json!({"share": "s3cret!", "token": "t"}),
+            "`share`: this is no address of a share: it must end in the share's short code",
         );
     }
 

@@ -3,20 +3,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use linkfs_provider::{
-    About, ErrorKind, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, ProviderError,
-    Result, Sharing, Space as Listed, Spaces, Usage, Version, async_trait,
+    About, ErrorKind, Item, ItemId, Link, Page, PageToken, Provider, Receiving, Result, Sharing,
+    Space as Listed, Spaces, Usage, async_trait,
 };
 use linkfs_provider_http::path;
-use tracing::debug;
 
 use crate::account::Account;
 use crate::client::Call;
-use crate::config::{AuthMode, Setup, Space};
-use crate::envelope::Envelope;
+use crate::config::{Login, Space};
 use crate::keep_alive::KeepAlive;
 use crate::links::{self, Links};
+use crate::receiving::Receiver;
 use crate::sharing::Shares;
-use crate::{item, listing, login, spaces, usage};
+use crate::{item, listing, spaces, usage};
 
 /// Names that the drive takes for a folder without its id: the top, and the safe box.
 const NAMED_FOLDERS: [&str; 2] = ["root", "sbox"];
@@ -26,9 +25,9 @@ const NAMED_FOLDERS: [&str; 2] = ["root", "sbox"];
 pub(crate) struct KooDrive {
     about: About,
     space: Space,
-    space_used_unit: u64,
     account: Arc<Account>,
     shares: Shares,
+    receiver: Receiver,
     _keep_alive: Option<KeepAlive>,
     /// Those that were shown so far.
     smart_folders: Mutex<HashSet<ItemId>>,
@@ -39,17 +38,8 @@ impl KooDrive {
     ///
     /// # Errors
     /// `Invalid` when no HTTP client can be set up.
-    pub(crate) fn open(setup: Setup, state_dir: &Path) -> Result<Self> {
-        let is_session = setup.login.identity.carrier.is_none()
-            && matches!(
-                setup.login.auth,
-                AuthMode::Token { .. } | AuthMode::Session { .. }
-            );
-        let Setup {
-            space,
-            login,
-            space_used_unit,
-        } = setup;
+    pub(crate) fn open(login: Login, space: Space, state_dir: &Path) -> Result<Self> {
+        let is_session = login.is_session();
         let is_carrier = login.identity.carrier.is_some();
         let account = Arc::new(Account::open(login, state_dir)?);
         Ok(KooDrive {
@@ -62,9 +52,9 @@ impl KooDrive {
                 listing_ttl: None,
             },
             shares: Shares::new(account.clone(), space.container.clone(), is_carrier),
+            receiver: Receiver::new(account.clone(), space.container.clone()),
             space,
-            space_used_unit,
-            _keep_alive: is_session.then(|| keep_alive(&account)),
+            _keep_alive: is_session.then(|| KeepAlive::of(&account)),
             account,
             smart_folders: Mutex::default(),
         })
@@ -115,7 +105,7 @@ impl KooDrive {
             .account
             .call(&Call::post("detail", path, &body))
             .await?;
-        item_in(&answer, id)
+        item::in_answer(&answer, id)
     }
 
     /// A folder with a name in the place of an id has no details. That it can be listed shows that
@@ -123,43 +113,13 @@ impl KooDrive {
     async fn named_folder(&self, id: &ItemId) -> Result<Item> {
         let answer = self.account.call(&listing::probe(&self.space, id)?).await?;
         listing::read(&answer, None)?;
-        Ok(Item {
-            id: id.clone(),
-            name: id.to_string(),
-            kind: ItemKind::Folder,
-            modified: None,
-            created: None,
-            version: Version("folder".into()),
-            hashes: Default::default(),
-            mime: None,
-        })
+        Ok(item::folder(id))
     }
 
-    async fn signed(&self, files: &[&ItemId]) -> Result<Links> {
-        let answer = self
-            .account
-            .call(&links::call(&self.space.container, files))
-            .await?;
+    async fn signed(&self, files: &[ItemId]) -> Result<Links> {
+        let call = links::call(&self.space.container, files);
+        let answer = self.account.call(&call).await?;
         links::read(&answer, self.account.client())
-    }
-
-    /// The links of all `files`. One that a batch does not mention is asked for once more, alone; an
-    /// answer that mentions none is no answer to this call, and a hundred more calls would not help.
-    async fn all_signed(&self, files: &[&ItemId]) -> Result<Links> {
-        let mut found = self.signed(files).await?;
-        let answers_the_call = !found.is_empty();
-        for id in files {
-            if answers_the_call && !found.contains_key(*id) {
-                let alone = self.signed(&[id]).await;
-                let link = alone.and_then(|mut alone| {
-                    alone
-                        .remove(*id)
-                        .unwrap_or_else(|| Err(links::unmentioned()))
-                });
-                found.insert((*id).clone(), link);
-            }
-        }
-        Ok(found)
     }
 }
 
@@ -180,21 +140,13 @@ impl Provider for KooDrive {
     }
 
     async fn links(&self, files: &[ItemId]) -> Vec<Result<Link>> {
-        let mut distinct: Vec<&ItemId> = files.iter().collect();
-        distinct.sort();
-        distinct.dedup();
-        let found = self.all_signed(&distinct).await;
-        let link = |id: &ItemId| {
-            let link = match &found {
-                Ok(links) => links
-                    .get(id)
-                    .cloned()
-                    .unwrap_or_else(|| Err(links::unmentioned())),
-                Err(error) => Err(error.clone()),
-            };
+        let ask = |files: Vec<ItemId>| async move { self.signed(&files).await };
+        let links = links::all(files, ask).await;
+        let named = files.iter().zip(links);
+        let of_file = |(id, link): (&ItemId, Result<Link>)| {
             link.map_err(|error| error.during(format_args!("link file {id}")))
         };
-        files.iter().map(link).collect()
+        named.map(of_file).collect()
     }
 
     fn recall(&self, items: &[Item]) {
@@ -205,7 +157,7 @@ impl Provider for KooDrive {
         let container = &self.space.container;
         let usage = async {
             let answer = self.account.call(&usage::call(container)?).await?;
-            usage::read(&answer, container, self.space_used_unit)
+            usage::read(&answer, container, self.space.used_unit)
         };
         let usage = usage.await;
         usage.map_err(|error| error.during(format_args!("ask how full space {container} is")))
@@ -213,6 +165,10 @@ impl Provider for KooDrive {
 
     fn sharing(&self) -> Option<&dyn Sharing> {
         Some(&self.shares)
+    }
+
+    fn receiving(&self) -> Option<&dyn Receiving> {
+        Some(&self.receiver)
     }
 
     fn spaces(&self) -> Option<&dyn Spaces> {
@@ -226,38 +182,4 @@ impl Spaces for KooDrive {
         let spaces = spaces::all(&self.account, self.space.team.as_ref()).await;
         spaces.map_err(|error| error.during("list the spaces"))
     }
-}
-
-/// The item in a detail answer, unless it lies in the recycle bin.
-fn item_in(answer: &Envelope, id: &ItemId) -> Result<Item> {
-    let fields = answer.object_with("id");
-    let fields = fields.ok_or_else(|| broken("the answer has no item"))?;
-    if item::is_recycled(fields) {
-        let message = "the item is in the recycle bin";
-        return Err(ProviderError::new(ErrorKind::NotFound, message));
-    }
-    let item = item::read(fields)?;
-    match item.id == *id {
-        true => Ok(item),
-        false => Err(broken("the answer is about another item")),
-    }
-}
-
-fn broken(message: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Broken, message)
-}
-
-fn keep_alive(account: &Arc<Account>) -> KeepAlive {
-    let (seen, pinged) = (account.clone(), account.clone());
-    KeepAlive::start(
-        move || seen.last_success(),
-        move || {
-            let account = pinged.clone();
-            async move {
-                if let Err(error) = account.call(&login::who_am_i()).await {
-                    debug!(%error, "the session was not kept alive");
-                }
-            }
-        },
-    )
 }

@@ -144,8 +144,12 @@ fn speaks_of_login(message: &str) -> bool {
         "鉴权",
         "登录",
     ];
-    // Cursors are tokens to some: "invalid page token" is no matter of the login.
-    let message = message.replace("page token", "").replace("pagetoken", "");
+    // Cursors are tokens to some: "invalid page token" is no matter of the login. Nor is what a visitor
+    // of a share has.
+    let others = ["page token", "pagetoken", "kdstoken"];
+    let message = others
+        .iter()
+        .fold(message, |message, other| message.replace(other, ""));
     words.iter().any(|word| message.contains(word))
 }
 
@@ -206,6 +210,7 @@ mod tests {
         check(200, Some("401"), "", LoginExpired);
         check(200, Some("21004011"), "", LoginExpired);
         check(400, Some("13000102"), "invalid page token", Invalid);
+        check(400, Some("13000102"), "invalid kdstoken", Invalid);
         check(400, Some("13000410"), "not authorized", Denied);
         check(500, None, "token service down", Unavailable);
     }

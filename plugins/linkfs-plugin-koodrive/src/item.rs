@@ -1,10 +1,12 @@
 use std::time::SystemTime;
 
 use linkfs_provider::{
-    ByteCount, ErrorKind, Hashes, Item, ItemKind, ProviderError, Result, Version,
+    ByteCount, ErrorKind, Hashes, Item, ItemId, ItemKind, ProviderError, Result, Version,
 };
 use linkfs_provider_http::{timestamp, value};
 use serde_json::{Map, Value};
+
+use crate::envelope::Envelope;
 
 /// The version of a smart folder: a saved search, which the drive may refuse to list.
 pub(crate) const SMART_FOLDER: &str = "smart-folder";
@@ -29,6 +31,38 @@ pub(crate) fn read(fields: &Map<String, Value>) -> Result<Item> {
         hashes: Hashes::new(),
         mime: value::text_of(fields, "mimeType"),
     })
+}
+
+/// The item in the answer to a look at `id`, unless it lies in the recycle bin.
+///
+/// # Errors
+/// `NotFound` for what is recycled, `Broken` for an answer that is about something else.
+pub(crate) fn in_answer(answer: &Envelope, id: &ItemId) -> Result<Item> {
+    let fields = answer.object_with("id");
+    let fields = fields.ok_or_else(|| broken("it has no item"))?;
+    if is_recycled(fields) {
+        let message = "the item is in the recycle bin";
+        return Err(ProviderError::new(ErrorKind::NotFound, message));
+    }
+    let item = read(fields)?;
+    match item.id == *id {
+        true => Ok(item),
+        false => Err(broken("it is about another item")),
+    }
+}
+
+/// A folder that has a name in the place of an id, and no details.
+pub(crate) fn folder(id: &ItemId) -> Item {
+    Item {
+        id: id.clone(),
+        name: id.to_string(),
+        kind: ItemKind::Folder,
+        modified: None,
+        created: None,
+        version: Version("folder".into()),
+        hashes: Hashes::new(),
+        mime: None,
+    }
 }
 
 /// Whether the item lies in the recycle bin.

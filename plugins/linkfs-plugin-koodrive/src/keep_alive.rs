@@ -1,8 +1,13 @@
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+use crate::account::Account;
+use crate::login;
 
 /// A session lapses after 20 idle minutes; a call every 15 keeps it with time to spare.
 const IDLE: Duration = Duration::from_secs(15 * 60);
@@ -12,8 +17,24 @@ const IDLE: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct KeepAlive(JoinHandle<()>);
 
 impl KeepAlive {
+    /// Keeps the session of an account from lapsing.
+    pub(crate) fn of(account: &Arc<Account>) -> Self {
+        let (seen, pinged) = (account.clone(), account.clone());
+        KeepAlive::start(
+            move || seen.last_success(),
+            move || {
+                let account = pinged.clone();
+                async move {
+                    if let Err(error) = account.call(&login::who_am_i()).await {
+                        debug!(%error, "the session was not kept alive");
+                    }
+                }
+            },
+        )
+    }
+
     /// Calls `ping` whenever `last_success` lies [`IDLE`] back.
-    pub(crate) fn start<F>(
+    fn start<F>(
         last_success: impl Fn() -> Instant + Send + 'static,
         ping: impl Fn() -> F + Send + 'static,
     ) -> Self
@@ -44,7 +65,6 @@ impl Drop for KeepAlive {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
 

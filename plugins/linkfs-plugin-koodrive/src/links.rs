@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::future::Future;
 use std::time::SystemTime;
 
 use linkfs_provider::{ErrorKind, ItemId, Link, ProviderError, Result, SignedUrl};
@@ -12,14 +13,42 @@ use crate::{item_answer, link_expiry};
 /// How many files one call may name.
 pub(crate) const PER_CALL: usize = 100;
 
+/// Where links are asked for.
+pub(crate) const PATH: &str = "/koodrive/ose/v1/files/download";
+
 /// Links by the file they are for.
 pub(crate) type Links = HashMap<ItemId, Result<Link>>;
 
 /// Asks for links; `files` are at most [`PER_CALL`].
-pub(crate) fn call(container: &str, files: &[&ItemId]) -> Call {
-    let ids: Vec<&str> = files.iter().map(|id| id.as_str()).collect();
-    let body = json!({"containerId": container, "fileIds": ids});
-    Call::post("links", "/koodrive/ose/v1/files/download", &body)
+pub(crate) fn call(container: &str, files: &[ItemId]) -> Call {
+    let body = json!({"containerId": container, "fileIds": files});
+    Call::post("links", PATH, &body)
+}
+
+/// The links of `files`, in their order, by `ask`, which gets those of some in one call. One that a batch
+/// does not mention is asked for once more, alone; an answer that mentions none is no answer to this
+/// call, and a hundred more calls would not help.
+pub(crate) async fn all<F>(files: &[ItemId], ask: impl Fn(Vec<ItemId>) -> F) -> Vec<Result<Link>>
+where
+    F: Future<Output = Result<Links>>,
+{
+    let mut distinct = files.to_vec();
+    distinct.sort();
+    distinct.dedup();
+    let mut found = match ask(distinct.clone()).await {
+        Ok(found) => found,
+        Err(error) => return files.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let answers_the_call = !found.is_empty();
+    for id in distinct {
+        if answers_the_call && !found.contains_key(&id) {
+            let alone = ask(vec![id.clone()]).await;
+            let link = alone.and_then(|mut alone| alone.remove(&id).unwrap_or_else(unmentioned));
+            found.insert(id, link);
+        }
+    }
+    let link = |id: &ItemId| found.get(id).cloned().unwrap_or_else(unmentioned);
+    files.iter().map(link).collect()
 }
 
 /// The links in an answer. Each file's own code decides; the batch's code contradicts it in the
@@ -54,9 +83,8 @@ fn link(fields: &Map<String, Value>, client: &Client, now: SystemTime) -> Result
     })
 }
 
-/// The error for a file that the drive does not mention.
-pub(crate) fn unmentioned() -> ProviderError {
-    broken("the answer does not mention this file")
+fn unmentioned() -> Result<Link> {
+    Err(broken("the answer does not mention this file"))
 }
 
 fn broken(message: &str) -> ProviderError {

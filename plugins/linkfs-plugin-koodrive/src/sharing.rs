@@ -400,3 +400,22 @@ fn broken(what: &str) -> ProviderError {
     let message = format!("the answer makes no sense: {what}");
     ProviderError::new(ErrorKind::Broken, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_come_at_once_and_ever_later() {
+        let start = Instant::now();
+        let looks = Mutex::new(Vec::new());
+        let look = || {
+            looks.lock().unwrap().push(start.elapsed().as_secs());
+            std::future::ready(Ok(None::<()>))
+        };
+        assert_eq!(until_found(look).await, Ok(None));
+        assert_eq!(*looks.lock().unwrap(), [0, 1, 3, 7, 15, 23]);
+    }
+}

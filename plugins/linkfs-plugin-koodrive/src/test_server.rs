@@ -82,7 +82,9 @@ impl Server {
 
     pub(crate) async fn drive_in(&self, mut config: Value, state_dir: &Path) -> Arc<dyn Provider> {
         config["endpoint"] = json!(self.endpoint);
-        config["space"] = json!("C1");
+        if config.get("share").is_none() {
+            config["space"] = json!("C1");
+        }
         let Value::Object(config) = config else {
             unreachable!("indexed above")
         };

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::answer::Failure;
 use super::call::Call;
 use super::drive::{Drive, Outcome};
+use super::share_visits::Place;
 use crate::faults::Strike;
 use crate::{Action, Node};
 
@@ -16,13 +17,13 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// `POST files/download`: a link for each file, or the reason why there is none.
 pub(crate) fn download(drive: &Drive, call: &Call, strikes: &[Strike]) -> Outcome {
-    drive.check_container(call.text("containerId"))?;
+    let place = Place::of(drive, call)?;
     let ids = call.texts("fileIds");
     if ids.is_empty() || ids.len() > drive.knobs.get().download_max {
         return Err(Failure::parameter("fileIds"));
     }
     let kept = ids.iter().filter(|id| !is_dropped(strikes, id));
-    let mut entries: Vec<Value> = kept.map(|id| entry(drive, id, strikes)).collect();
+    let mut entries: Vec<Value> = kept.map(|id| entry(drive, &place, id, strikes)).collect();
     if strikes
         .iter()
         .any(|strike| strike.action == Action::ReverseItems)
@@ -38,8 +39,8 @@ pub(crate) fn download(drive: &Drive, call: &Call, strikes: &[Strike]) -> Outcom
     Ok(json!({"msg": "Success.", "batchCode": batch_code, "downloads": entries}))
 }
 
-fn entry(drive: &Drive, id: &str, strikes: &[Strike]) -> Value {
-    match link(drive, id, strikes) {
+fn entry(drive: &Drive, place: &Place, id: &str, strikes: &[Strike]) -> Value {
+    match link(drive, place, id, strikes) {
         Ok((node_name, url)) => json!({
             "fileId": id, "fileName": translated(&node_name), "code": "0", "msg": "success", "url": url}),
         Err(failure) => json!({
@@ -47,10 +48,16 @@ fn entry(drive: &Drive, id: &str, strikes: &[Strike]) -> Value {
     }
 }
 
-fn link(drive: &Drive, id: &str, strikes: &[Strike]) -> Result<(String, String), Failure> {
+fn link(
+    drive: &Drive,
+    place: &Place,
+    id: &str,
+    strikes: &[Strike],
+) -> Result<(String, String), Failure> {
     if let Some(failure) = struck(strikes, id) {
         return Err(failure);
     }
+    place.check(drive, id)?;
     let node = drive.usable_node(id)?;
     if node.is_folder() {
         return Err(Failure::new(

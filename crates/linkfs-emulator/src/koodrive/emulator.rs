@@ -240,10 +240,18 @@ impl Emulator {
     pub fn share_from_others(&self, files: &[String], extract_code: &str) -> String {
         let now = self.drive.cloud.clock.now();
         let mut pages = self.drive.shares.pages();
-        let share = pages.add_share(files.to_vec(), now);
-        share.is_foreign = true;
+        let share = pages.add_share_of_others(files.to_vec(), now);
         share.extract_code = extract_code.into();
         share.link_url()
+    }
+
+    /// Visitors of shares must verify their codes again.
+    pub fn end_visits(&self) {
+        let mut pages = self.drive.shares.pages();
+        pages
+            .shares
+            .values_mut()
+            .for_each(|share| share.visit_tokens.clear());
     }
 
     /// The keys of a linkfs drive that uses this emulator with its ready token.

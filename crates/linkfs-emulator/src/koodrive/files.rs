@@ -9,13 +9,14 @@ use super::drive::{Drive, Outcome};
 use super::knobs::Knobs;
 use super::listing::cursor_text;
 use super::paging::{Page, PageRequest};
+use super::share_visits::Place;
 use crate::clock::json_date;
 use crate::mime::suffix;
 use crate::{Node, ROOT_ID};
 
 /// `POST files/{fileId}/detail`
 pub(crate) fn detail(drive: &Drive, call: &Call, file: &str) -> Outcome {
-    drive.check_container(call.text("containerId"))?;
+    Place::of(drive, call)?.check(drive, file)?;
     let node = drive.living_node(file)?;
     let knobs = drive.knobs.get();
     let item = item(drive, &knobs, &node);

@@ -143,9 +143,14 @@ impl PageRequest {
         Self::checked(call.field("pageInfo.pageSize"), cursor, sort, knobs)
     }
 
-    /// Reads them where listings of shared files have them, all at the top.
+    /// Reads them where listings of shared files have them, all at the top. These are sorted by name,
+    /// size or change.
     pub(crate) fn read_flat(call: &Call, knobs: &Knobs) -> Result<Self, Failure> {
-        let sort = Sort::read(call.number("sortType"), call.number("sortDirection"))?;
+        let kind = call.number("sortType").unwrap_or(1);
+        if ![1, 2, 4].contains(&kind) {
+            return Err(Failure::parameter("sortType"));
+        }
+        let sort = Sort::read(Some(kind), call.number("sortDirection"))?;
         let cursor = call
             .text("pageCursor")
             .filter(|cursor| *cursor != "0")

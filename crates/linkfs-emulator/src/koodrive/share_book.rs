@@ -13,6 +13,9 @@ use crate::digest::sha256_hex;
 /// Where shares are shown to people; nothing answers there.
 const LINK_BASE: &str = "https://console.example.test/cloudfile/#/sharelink/i/";
 
+/// The space that other people share from.
+const OTHERS_SPACE: &str = "IAACothers0001";
+
 /// Share and task ids look alike and count apart, so that one taken for the other shows.
 const FIRST_SHARE: u64 = 1_990_000_000_000_000_001;
 const FIRST_TASK: u64 = 1_990_000_000_000_500_001;
@@ -34,6 +37,8 @@ pub(crate) struct Share {
     pub(crate) number: u64,
     pub(crate) short_url: String,
     pub(crate) scope: u64,
+    /// The space that the files are in.
+    pub(crate) container: String,
     pub(crate) files: Vec<String>,
     pub(crate) extract_code: String,
     pub(crate) comment: String,
@@ -50,6 +55,8 @@ pub(crate) struct Share {
     pub(crate) views: u64,
     pub(crate) downloads: u64,
     pub(crate) saves: u64,
+    /// How often its code was verified; each time gives another token.
+    pub(crate) verifications: u64,
     pub(crate) visit_tokens: HashSet<String>,
 }
 
@@ -60,14 +67,21 @@ impl ShareBook {
 }
 
 impl Pages {
-    /// Enters a share of `files` for seven days, for everyone; the caller changes what differs.
-    pub(crate) fn add_share(&mut self, files: Vec<String>, now: Timestamp) -> &mut Share {
+    /// Enters a share of `files` in a space for seven days, for everyone; the caller changes what
+    /// differs.
+    pub(crate) fn add_share(
+        &mut self,
+        container: &str,
+        files: Vec<String>,
+        now: Timestamp,
+    ) -> &mut Share {
         let number = FIRST_SHARE + self.shares.len() as u64;
         let short_url = sha256_hex(format!("share\n{number}").as_bytes())[..8].to_owned();
         self.shares.entry(number).or_insert(Share {
             number,
             short_url,
             scope: 1,
+            container: container.into(),
             files,
             extract_code: String::new(),
             comment: String::new(),
@@ -82,8 +96,21 @@ impl Pages {
             views: 0,
             downloads: 0,
             saves: 0,
+            verifications: 0,
             visit_tokens: HashSet::new(),
         })
+    }
+
+    /// As [`Pages::add_share`], made by somebody else.
+    pub(crate) fn add_share_of_others(&mut self, files: Vec<String>, now: Timestamp) -> &mut Share {
+        let share = self.add_share(OTHERS_SPACE, files, now);
+        share.is_foreign = true;
+        share
+    }
+
+    /// The share with this id, whoever made it.
+    pub(crate) fn share(&mut self, id: u64) -> Result<&mut Share, Failure> {
+        self.shares.get_mut(&id).ok_or_else(Failure::gone)
     }
 
     pub(crate) fn next_task(&self) -> u64 {
@@ -134,6 +161,15 @@ impl Share {
             (true, _) => 1,
             (false, true) => 3,
             (false, false) => 0,
+        }
+    }
+
+    /// Refuses calls that are about another space than the one that the files are in.
+    pub(crate) fn check_container(&self, container: Option<&str>) -> Result<(), Failure> {
+        match container {
+            None | Some("") => Err(Failure::parameter("containerId")),
+            Some(id) if id == self.container => Ok(()),
+            Some(_) => Err(Failure::new(13_000_301, "space does not exist")),
         }
     }
 

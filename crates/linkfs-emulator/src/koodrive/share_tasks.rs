@@ -23,6 +23,8 @@ pub(crate) struct Task {
     /// Status questions it was asked; it moves on with each.
     questions: u32,
     ended: Option<Timestamp>,
+    /// For each file whether it was there when the task came to it.
+    done: Vec<bool>,
     new_ids: Vec<String>,
     url: String,
 }
@@ -39,7 +41,6 @@ pub(crate) fn start(drive: &Drive, call: &Call) -> Outcome {
         .number("taskType")
         .filter(|kind| [PACK, SAVE].contains(kind));
     let kind = kind.ok_or_else(|| Failure::parameter("taskType"))?;
-    drive.check_container(call.text("containerId"))?;
     let files = call.texts("fileIds");
     if files.is_empty() || files.len() > FILES_MAX {
         return Err(Failure::parameter("fileIds"));
@@ -56,6 +57,7 @@ pub(crate) fn start(drive: &Drive, call: &Call) -> Outcome {
     let mut pages = drive.shares.pages();
     let share = shared(&mut pages, call)?;
     share.check_visit(call.text("kdstoken"), now)?;
+    share.check_container(call.text("containerId"))?;
     files
         .iter()
         .try_for_each(|id| check_inside(drive, &share.files, id))?;
@@ -68,6 +70,7 @@ pub(crate) fn start(drive: &Drive, call: &Call) -> Outcome {
         created: now,
         questions: 0,
         ended: None,
+        done: Vec::new(),
         new_ids: Vec::new(),
         url: String::new(),
     };
@@ -115,7 +118,7 @@ fn shared<'a>(
     let number = call
         .number("shareId")
         .ok_or_else(|| Failure::parameter("shareId"))?;
-    pages.shares.get_mut(&number).ok_or_else(Failure::gone)
+    pages.share(number)
 }
 
 fn read_target(drive: &Drive, call: &Call) -> Result<String, Failure> {
@@ -133,15 +136,20 @@ fn read_target(drive: &Drive, call: &Call) -> Result<String, Failure> {
 impl Task {
     fn finish(&mut self, drive: &Drive, number: u64, now: Timestamp) {
         let tree = &drive.cloud.tree;
+        let is_there = |id: &String| drive.usable_node(id).is_ok();
+        self.done = self.files.iter().map(is_there).collect();
+        let there = self.files.iter().filter(|id| is_there(id));
         match &self.target {
             Some(target) => {
-                self.new_ids = self.files.iter().map(|id| copy(tree, id, target)).collect();
+                let saved = self.files.iter().map(|id| match is_there(id) {
+                    true => copy(tree, id, target),
+                    false => String::new(),
+                });
+                self.new_ids = saved.collect();
             }
+            None if !self.done.contains(&true) => {}
             None => {
-                let sizes = self
-                    .files
-                    .iter()
-                    .filter_map(|id| Some(tree.node(id)?.size()));
+                let sizes = there.filter_map(|id| Some(tree.node(id)?.size()));
                 let content = Content::Generated {
                     seed: number,
                     size: sizes.sum(),
@@ -152,6 +160,15 @@ impl Task {
             }
         }
         self.ended = Some(now);
+    }
+
+    /// 1 all files, 2 some, 3 none.
+    fn result(&self) -> u64 {
+        match (self.done.contains(&true), self.done.contains(&false)) {
+            (true, false) => 1,
+            (true, true) => 2,
+            (false, _) => 3,
+        }
     }
 
     fn describe(&self, drive: &Drive, number: u64, steps: u32) -> Value {
@@ -176,12 +193,15 @@ impl Task {
             "progress": progress,
         });
         if let Some(ended) = self.ended {
-            info["taskResultCode"] = json!(1);
+            info["taskResultCode"] = json!(self.result());
             info["endTime"] = json!(compact(ended));
             info["downloadUrl"] = json!(self.url);
         }
         let files = self.files.iter().enumerate().map(|(index, id)| {
             let new_id = self.new_ids.get(index).map_or("", String::as_str);
+            // The documents give no status to what failed: here it never begins.
+            let is_failed = self.done.get(index) == Some(&false);
+            let status = if is_failed { 0 } else { status };
             json!({"fileId": id, "status": status.to_string(), "newFileId": new_id,
                 "srcContainerId": drive.space.container})
         });

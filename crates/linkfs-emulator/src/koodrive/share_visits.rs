@@ -48,7 +48,8 @@ pub(crate) fn verify(drive: &Drive, call: &Call) -> Outcome {
     if code != share.extract_code {
         return Err(Failure::parameter("extractCode"));
     }
-    let text = format!("{}\n{}", share.number, share.visit_tokens.len());
+    share.verifications += 1;
+    let text = format!("{}\n{}", share.number, share.verifications);
     let token = sha256_hex(text.as_bytes())[..20].to_owned();
     share.visit_tokens.insert(token.clone());
     Ok(json!({"kdstoken": token}))
@@ -77,16 +78,51 @@ pub(crate) fn files(drive: &Drive, call: &Call) -> Outcome {
             Page::of_folder(&drive.cloud.tree, folder, &request, &knobs, is_there)
         }
     };
-    let files: Vec<Value> = page
-        .nodes
-        .iter()
-        .map(|node| item(drive, &knobs, node))
-        .collect();
+    let file = |node| {
+        let mut file = item(drive, &knobs, node);
+        file["containers"] = json!([share.container]);
+        file
+    };
+    let files: Vec<Value> = page.nodes.iter().map(file).collect();
     Ok(json!({
         "nextCursor": cursor_text(page.next.as_ref()),
         "files": files,
-        "link": {"shareId": share.id(), "containerId": drive.space.container},
+        "link": {"shareId": share.id(), "containerId": share.container},
     }))
+}
+
+/// What a call on files may be about.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// The user's own space.
+    Space,
+    /// A share of these files, and what is below them.
+    Share(Vec<String>),
+}
+
+impl Place {
+    /// The documents say that `x-hw-share-folder-id` runs a call inside what somebody has shared, and no
+    /// more. Here it holds the share's id; the call names the space that the files are in, and the
+    /// visitor's `kdstoken` where the share has a code.
+    pub(crate) fn of(drive: &Drive, call: &Call) -> Result<Self, Failure> {
+        let container = call.text("containerId");
+        let Some(id) = call.header("x-hw-share-folder-id") else {
+            return drive.check_container(container).map(|()| Place::Space);
+        };
+        let mut pages = drive.shares.pages();
+        let share = pages.share(id.parse().map_err(|_| Failure::gone())?)?;
+        share.check_visit(call.text("kdstoken"), drive.cloud.clock.now())?;
+        share.check_container(container)?;
+        Ok(Place::Share(share.files.clone()))
+    }
+
+    /// Refuses what is not in this place.
+    pub(crate) fn check(&self, drive: &Drive, id: &str) -> Result<(), Failure> {
+        match self {
+            Place::Space => Ok(()),
+            Place::Share(files) => check_inside(drive, files, id),
+        }
+    }
 }
 
 /// Only what is shared or below it may be seen or taken.

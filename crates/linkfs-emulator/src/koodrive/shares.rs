@@ -85,7 +85,7 @@ fn try_create(drive: &Drive, call: &Call) -> Result<Value, Refusal> {
     let comment = read_comment(call)?.unwrap_or_default();
     let mut pages = drive.shares.pages();
     let task = pages.next_task() + pages.shares.len() as u64;
-    let share = pages.add_share(files, now);
+    let share = pages.add_share(&drive.space.container, files, now);
     share.scope = scope;
     share.audience = audience;
     share.expires = expires;
@@ -204,7 +204,7 @@ fn link(drive: &Drive, knobs: &Knobs, share: &Share) -> Value {
         "viewCnt": share.views.to_string(),
         "downloadCnt": share.downloads.to_string(),
         "saveCnt": share.saves.to_string(),
-        "containerId": drive.space.container,
+        "containerId": share.container,
         "containerName": "My space",
         "files": files,
     })
