@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use linkfs_provider::ByteCount;
+use serde::Serialize;
 
 use crate::drive_path::DrivePath;
 #[cfg(feature = "demo")]
@@ -95,7 +96,25 @@ pub(crate) enum Command {
     Pin(PinArgs),
     /// Let pinned files go when the disk cache needs room
     Unpin(UnpinArgs),
+    /// Share files and folders of a mount: print a link for other people
+    ///
+    /// Changes the terms of what is shared already. Terms that are not given come from the section `[share]`
+    /// of the configuration. Prints the address alone when it goes to a program, and the code and the end of
+    /// the share too when it goes to a person.
+    #[command(after_help = SHARE_EXAMPLES)]
+    Share(ShareArgs),
+    /// List what is shared
+    Shares(SharesArgs),
+    /// Revoke the links to files and folders of a mount
+    Unshare(UnshareArgs),
 }
+
+const SHARE_EXAMPLES: &str = "\
+Examples:
+  linkfs share ~/work/plan.pdf                      for as long as the configuration says
+  linkfs share ~/work/plan.pdf --expires 30d --password auto
+  linkfs share ~/work/reports --audience members --users u-17,u-18
+  linkfs share ~/work/plan.pdf --qr                 show a code for a phone's camera";
 
 const MOUNT_EXAMPLES: &str = "\
 Examples:
@@ -209,6 +228,75 @@ pub(crate) struct UnpinArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct ShareArgs {
+    /// Files and folders on a mount
+    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) terms: TermArgs,
+    /// Show the address as a QR code
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) qr: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// The terms of a share, as the mount reads them.
+#[derive(Debug, ClapArgs, Serialize)]
+pub(crate) struct TermArgs {
+    /// How long: 12h, 7d, a date, or never
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    /// The access code: auto (made up), none, or - (read from stdin)
+    ///
+    /// A code on the command line could be read by every user of this machine, so none is taken there.
+    #[arg(long, value_name = "auto|none|-", value_parser = ["auto", "none", "-"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) password: Option<String>,
+    /// Who may open it
+    #[arg(long, value_parser = ["anyone", "org", "members"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audience: Option<String>,
+    /// Members by the drive's ids, separated by commas
+    #[arg(long, value_name = "IDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<String>,
+    /// Groups by the drive's ids, separated by commas
+    #[arg(long, value_name = "IDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<String>,
+    /// Departments by the drive's ids, separated by commas
+    #[arg(long, value_name = "IDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    departments: Option<String>,
+    /// What they may do: preview, download, edit, save, separated by commas
+    #[arg(long, value_name = "WORDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow: Option<String>,
+    /// A note kept with the share
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SharesArgs {
+    /// The mounted folder; all mounts without it
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UnshareArgs {
+    /// Files and folders on a mount
+    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct DrivesArgs {
     /// List the spaces that this drive's account can open
     #[arg(value_name = "DRIVE")]
@@ -259,6 +347,10 @@ mod tests {
             "linkfs status",
             "linkfs pin /mnt/a /mnt/b --no-wait",
             "linkfs unpin /mnt/a",
+            "linkfs share /mnt/a /mnt/b --expires 7d --password auto --audience members --users a,b",
+            "linkfs share --password - /mnt/a --qr",
+            "linkfs shares --json",
+            "linkfs unshare /mnt/a",
         ] {
             Args::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
         }
@@ -274,6 +366,9 @@ mod tests {
             "linkfs ls",
             "linkfs pin",
             "linkfs ls :/a",
+            "linkfs share",
+            "linkfs share /mnt/a --password fake-code",
+            "linkfs share /mnt/a --audience everybody",
         ] {
             let error = Args::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

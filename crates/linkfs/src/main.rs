@@ -25,12 +25,15 @@ mod login;
 mod ls;
 mod mount;
 mod mount_table;
+mod mounted;
 mod output;
 mod pin;
 mod places;
 mod secrets;
 mod serve;
 mod setup;
+mod share;
+mod shares;
 mod spaces;
 mod stat;
 mod status;
@@ -78,6 +81,9 @@ fn run(args: Args) -> Result<()> {
         Command::Link(args) => link::run(&setup, &args),
         Command::Status(args) => status::run(&args),
         Command::Pin(args) => pin::pin(&args),
+        Command::Share(args) => share::share(&args),
+        Command::Shares(args) => shares::run(&args),
+        Command::Unshare(args) => share::unshare(&args),
         Command::Unpin(args) => pin::unpin(&args),
     }
 }

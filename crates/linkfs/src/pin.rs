@@ -2,25 +2,20 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use rustix::fs::{XattrFlags, getxattr, major, minor, removexattr, setxattr};
+use anyhow::{Context, Result, bail};
+use rustix::fs::{XattrFlags, removexattr, setxattr};
 use rustix::io::Errno;
 
 use crate::args::{PinArgs, UnpinArgs};
-use crate::{mount_table, output};
+use crate::mounted::{ERROR, Failures, attribute, check_mounted, explain};
 
 const PIN: &str = "user.linkfs.pin";
 /// How much of a file is there, in per cent.
 const CACHED: &str = "user.linkfs.cached";
-/// Why the last request about a file failed.
-const ERROR: &str = "user.linkfs.error";
-/// A message and an advice are shorter.
-const LONGEST_VALUE: usize = 4096;
 /// How often the mount is asked how far it is.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -57,27 +52,6 @@ struct MountedFile {
     size: u64,
 }
 
-/// What went wrong with single files: each is told at once, and the others are gone on with.
-#[derive(Default)]
-struct Failures(usize);
-
-impl Failures {
-    fn tell(&mut self, path: &Path, error: &anyhow::Error) {
-        self.0 += 1;
-        let path = output::shown(&path.to_string_lossy());
-        let error = output::shown(&format!("{error:#}"));
-        eprintln!("linkfs: {path}: {error}");
-    }
-
-    fn result(self) -> Result<()> {
-        match self.0 {
-            0 => Ok(()),
-            1 => bail!("it failed for one file or folder"),
-            count => bail!("it failed for {count} files or folders"),
-        }
-    }
-}
-
 /// The files that `paths` name, and those in the folders that they name.
 fn files_of(paths: &[PathBuf], failures: &mut Failures) -> Vec<MountedFile> {
     let mut files = Vec::new();
@@ -88,16 +62,6 @@ fn files_of(paths: &[PathBuf], failures: &mut Failures) -> Vec<MountedFile> {
         }
     }
     files
-}
-
-/// Other file systems would take the attribute too, and mean nothing by it.
-fn check_mounted(path: &Path) -> Result<()> {
-    let device = fs::metadata(path)?.dev();
-    let device = format!("{}:{}", major(device), minor(device));
-    let ours = mount_table::ours()?;
-    let is_ours = ours.iter().any(|mount| mount.device == device);
-    ensure!(is_ours, "it is not on a mount of linkfs");
-    Ok(())
 }
 
 fn collect(path: &Path, files: &mut Vec<MountedFile>, failures: &mut Failures) {
@@ -163,20 +127,6 @@ fn percentage(path: &Path) -> Result<u64> {
         Err(Errno::NODATA) => Ok(percentage),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The mount's own words for a failure, if it has some.
-fn explain(path: &Path, error: Errno) -> anyhow::Error {
-    match attribute(path, ERROR) {
-        Ok(words) if error == Errno::OPNOTSUPP => anyhow!(words),
-        _ => error.into(),
-    }
-}
-
-fn attribute(path: &Path, name: &str) -> Result<String, Errno> {
-    let mut value = [0; LONGEST_VALUE];
-    let length = getxattr(path, name, &mut value)?;
-    Ok(String::from_utf8_lossy(&value[..length]).into_owned())
 }
 
 /// A line that says how far it is, on a terminal.

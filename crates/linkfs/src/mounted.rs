@@ -1,0 +1,66 @@
+//! Files of a mount, as the commands about them see them: by their attributes.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use rustix::fs::{getxattr, major, minor};
+use rustix::io::Errno;
+
+use crate::{mount_table, output};
+
+/// Why the last request about a file failed.
+pub(crate) const ERROR: &str = "user.linkfs.error";
+/// The kernel takes no longer ones.
+const LONGEST_VALUE: usize = 64 << 10;
+
+/// What went wrong with single files: each is told at once, and the others are gone on with.
+#[derive(Default)]
+pub(crate) struct Failures(usize);
+
+impl Failures {
+    pub(crate) fn tell(&mut self, path: &Path, error: &anyhow::Error) {
+        self.0 += 1;
+        let path = output::shown(&path.to_string_lossy());
+        let error = output::shown(&format!("{error:#}"));
+        eprintln!("linkfs: {path}: {error}");
+    }
+
+    pub(crate) fn result(self) -> Result<()> {
+        match self.0 {
+            0 => Ok(()),
+            1 => bail!("it failed for one file or folder"),
+            count => bail!("it failed for {count} files or folders"),
+        }
+    }
+}
+
+/// Other file systems would take the attribute too, and mean nothing by it.
+pub(crate) fn check_mounted(path: &Path) -> Result<()> {
+    let device = fs::metadata(path)?.dev();
+    let device = format!("{}:{}", major(device), minor(device));
+    let ours = mount_table::ours()?;
+    let is_ours = ours.iter().any(|mount| mount.device == device);
+    ensure!(is_ours, "it is not on a mount of linkfs");
+    Ok(())
+}
+
+/// The mount's own words for a failure, if it has some.
+pub(crate) fn explain(path: &Path, error: Errno) -> anyhow::Error {
+    // Of these it keeps no words, and those it has are about something before.
+    let is_plain = matches!(
+        error,
+        Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::ROFS | Errno::NODATA
+    );
+    match attribute(path, ERROR) {
+        Ok(words) if !is_plain => anyhow!(words),
+        _ => error.into(),
+    }
+}
+
+pub(crate) fn attribute(path: &Path, name: &str) -> Result<String, Errno> {
+    let mut value = vec![0; LONGEST_VALUE];
+    let length = getxattr(path, name, &mut *value)?;
+    Ok(String::from_utf8_lossy(&value[..length]).into_owned())
+}
