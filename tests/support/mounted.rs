@@ -22,6 +22,7 @@ pub struct MountBuilder {
     listing_ttl: String,
     memory: String,
     disk: Option<String>,
+    sections: String,
     arguments: Vec<String>,
     group: Option<Arc<ControlGroup>>,
 }
@@ -71,6 +72,13 @@ impl MountBuilder {
         self
     }
 
+    /// Further sections of the configuration.
+    #[must_use]
+    pub fn sections(mut self, text: &str) -> Self {
+        self.sections = text.into();
+        self
+    }
+
     /// A further argument of `linkfs mount`.
     #[must_use]
     pub fn argument(mut self, text: &str) -> Self {
@@ -93,7 +101,7 @@ impl MountBuilder {
             "[cache]\nmemory = \"{}\"\n{disk}\n[mount]\ndeadline = \"{}\"\nlisting_ttl = \"{}\"\n\n",
             self.memory, self.deadline, self.listing_ttl
         );
-        general + &drive_section(DRIVE, &self.keys)
+        general + &self.sections + "\n" + &drive_section(DRIVE, &self.keys)
     }
 
     /// Mounts, and returns when the mount can be used.
@@ -162,6 +170,7 @@ impl Mounted {
             listing_ttl: "30s".into(),
             memory: "64MiB".into(),
             disk: None,
+            sections: String::new(),
             arguments: Vec::new(),
             group: None,
         }
