@@ -13,6 +13,8 @@ mod fetching;
 mod listing;
 #[path = "conformance/login.rs"]
 mod login;
+#[path = "conformance/receiving.rs"]
+mod receiving;
 #[path = "conformance/rig.rs"]
 mod rig;
 #[path = "conformance/secrecy.rs"]
@@ -83,4 +85,14 @@ mod shares {
 #[test]
 fn a_web_document_has_a_page_and_no_bytes() {
     rig::run(listing::a_web_document_has_a_page_and_no_bytes());
+}
+
+#[test]
+fn a_received_share_is_saved_and_packed() {
+    rig::run(receiving::a_received_share_is_saved_and_packed());
+}
+
+#[test]
+fn a_received_share_is_a_drive_to_read() {
+    rig::run(receiving::a_received_share_is_a_drive_to_read());
 }

@@ -6,13 +6,14 @@
 //!
 //! The answer is the least that the drive says: the emulator may say more. At the places named in `varies`
 //! only the kind of value counts, and so it does for what a plugin makes up for each request: the `state` of a
-//! login, the number and the times of an assertion.
+//! login, the number and the times of an assertion, the mark of a share. What an answer is about and the
+//! emulator does not have from the start is made by the calls in `before`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::Request;
@@ -21,7 +22,8 @@ use axum::response::{IntoResponse, Response};
 use linkfs_emulator::{Content, EmulatedDrive, NewNode, ROOT_ID, Tree};
 use linkfs_emulator::{dingtalk, koodrive, pds};
 use linkfs_provider::{
-    Item, ItemId, ItemKind, Link, Plugin, Provider, ProviderError, Secret, Settings, Space,
+    Audience, Item, ItemId, ItemKind, Link, Permissions, Plugin, Provider, ProviderError, Received,
+    Receiving, Secret, Settings, Share, ShareId, SharePassword, ShareTerms, Sharing, Space, TaskId,
 };
 use linkfs_tests::AppKey;
 use reqwest::Url;
@@ -32,6 +34,11 @@ const DATE: &str = "Mon, 05 Jan 2026 08:09:10 GMT";
 
 /// The token that golden requests carry.
 const TOKEN: &str = "fake-golden-token";
+
+/// The share that golden requests are about, its address and its access code.
+const SHARE: &str = "1990000000000000001";
+const SHARE_URL: &str = "https://console.example.test/cloudfile/#/sharelink/i/286c13d0";
+const SHARE_CODE: &str = "Zx81kk02";
 
 /// The key of the application that golden requests come from.
 static APP_KEY: LazyLock<AppKey> = LazyLock::new(AppKey::generate);
@@ -63,6 +70,8 @@ struct Golden {
     status: u16,
     response: Value,
     varies: Vec<String>,
+    /// What the emulator is asked first.
+    before: Vec<Value>,
     /// How the plugin logs in; `None` is with the ready token.
     config: Option<Value>,
     /// What the plugin makes of it.
@@ -261,6 +270,7 @@ impl Golden {
             }),
             response: file["response"].clone(),
             varies: varies.iter().map(text).collect(),
+            before: file["before"].as_array().cloned().unwrap_or_default(),
             config: file.get("config").cloned(),
             understood: file["understood"].clone(),
         }
@@ -287,6 +297,10 @@ impl Golden {
         let stem = Path::new(&self.name).file_stem();
         let stem = stem.and_then(|stem| stem.to_str()).unwrap_or_default();
         stem.split('-').next() == Some(what)
+    }
+
+    fn is_asked_by(&self, seen: &Seen) -> bool {
+        seen.path == self.path && seen.method == self.method
     }
 
     /// The token of the request.
@@ -332,10 +346,21 @@ impl Golden {
             assert_eq!(&sent, form, "{}", self.name);
         }
         if let Some(body) = &self.body {
-            let sent: Value = serde_json::from_str(&seen.body).expect("a body of JSON");
+            let mut sent: Value = serde_json::from_str(&seen.body).expect("a body of JSON");
+            if is_mark(&sent["comment"]) && is_mark(&body["comment"]) {
+                sent["comment"] = body["comment"].clone();
+            }
             assert_eq!(&sent, body, "{}", self.name);
         }
     }
+}
+
+/// Whether a share's comment is a mark and no more.
+fn is_mark(comment: &Value) -> bool {
+    let mark = comment
+        .as_str()
+        .and_then(|text| text.strip_prefix("linkfs:"));
+    mark.is_some_and(|mark| mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Fields as queries and forms have them.
@@ -395,10 +420,23 @@ fn of_location(location: &str) -> Value {
     json!({"location": address, "query": split_pairs(query)})
 }
 
+/// Asks the emulator for what the golden answer is about.
+async fn prepare(golden: &Golden, endpoint: &str) {
+    for call in &golden.before {
+        let text = |name: &str| call[name].as_str().expect("a text");
+        let method = text("method").parse().expect("a method");
+        let request = browser().request(method, format!("{endpoint}{}", text("path")));
+        let request = request.bearer_auth(golden.token()).json(&call["body"]);
+        let answer = request.send().await.expect("the emulator answers");
+        assert_eq!(answer.status(), 200, "{}: {call}", golden.name);
+    }
+}
+
 /// The emulator gives the golden answers to the golden requests.
 async fn check_emulator(sides: Sides) {
     for golden in Golden::all(sides.name) {
         let drive = (sides.emulate)(golden.token());
+        prepare(&golden, &drive.endpoint()).await;
         let query = pairs(&golden.query);
         let url = format!("{}{}?{query}", drive.endpoint(), golden.path);
         let method = golden.method.parse().expect("a method");
@@ -434,7 +472,7 @@ async fn check_plugin(sides: Sides) {
         let understood = ask(&*provider, golden, &sides).await;
         check_understood(&understood, golden);
         let seen = seen.lock().expect("the requests").clone();
-        let ours = seen.iter().find(|seen| seen.path == golden.path);
+        let ours = seen.iter().find(|seen| golden.is_asked_by(seen));
         let ours = ours.unwrap_or_else(|| panic!("{} was not asked: {seen:?}", golden.name));
         golden.check_request(ours);
     }
@@ -448,7 +486,7 @@ async fn serve(all: Arc<Vec<Golden>>, main: String, seen: Arc<Mutex<Vec<Seen>>>)
     let answer = async move |request: Request| {
         let call = read(request).await;
         seen.lock().expect("the requests").push(call.clone());
-        let is_asked = |golden: &&Golden| golden.path == call.path;
+        let is_asked = |golden: &&Golden| golden.is_asked_by(&call);
         let mut choices: Vec<&Golden> = all.iter().filter(is_asked).collect();
         choices.sort_by_key(|golden| golden.name != main);
         match choices.first() {
@@ -552,6 +590,50 @@ async fn ask(provider: &dyn Provider, golden: &Golden, sides: &Sides) -> Value {
             let spaces = provider.spaces().expect("the drive tells").spaces().await;
             spaces.map(|spaces| json!({"spaces": spaces.iter().map(of_space).collect::<Vec<_>>()}))
         }
+        () if is("share") => {
+            let items = [ItemId::from(sides.file)];
+            let terms = share_terms(7, SHARE_CODE);
+            let made = sharing(provider).share(&items, &terms).await;
+            made.as_ref().map(of_share).map_err(Clone::clone)
+        }
+        () if is("shares") => {
+            let page = sharing(provider).shares(None).await;
+            page.map(|page| {
+                let shares: Vec<_> = page.shares.iter().map(of_share).collect();
+                json!({"shares": shares, "next": page.next})
+            })
+        }
+        () if is("reshare") => {
+            let (share, terms) = (ShareId(SHARE.into()), share_terms(30, "Qq72mm55"));
+            let changed = sharing(provider).reshare(&share, &terms).await;
+            changed.as_ref().map(of_share).map_err(Clone::clone)
+        }
+        () if is("unshare") => {
+            let revoked = sharing(provider).unshare(&ShareId(SHARE.into())).await;
+            revoked.map(|()| json!({"revoked": true}))
+        }
+        () if golden.is_about("accept") => {
+            let received = accept(provider).await;
+            received.map(|received| {
+                let top: Vec<_> = received.top.iter().map(|item| &item.id).collect();
+                json!({"id": received.id, "top": top})
+            })
+        }
+        () if is("save") => {
+            let share = accept(provider).await.expect("a share");
+            let items = [ItemId::from(sides.file)];
+            let task = receiving(provider).save(&share, &items, &provider.about().root);
+            task.await.map(|task| json!({"task": task}))
+        }
+        () if is("task") => {
+            let task = TaskId(format!("{SHARE}/1990000000000500001"));
+            let task = receiving(provider).task(&task).await;
+            task.map(|task| {
+                let archive = task.archive.as_ref().map(|url| url.expose());
+                json!({"state": format!("{:?}", task.state), "progress": task.progress,
+                    "archive": archive})
+            })
+        }
         // A login shows in what it opens.
         () => page().await.map(|page| json!({"items": page.items.len()})),
     };
@@ -579,11 +661,58 @@ async fn stat(provider: &dyn Provider, id: &str) -> Result<Value, ProviderError>
         .map_err(Clone::clone)
 }
 
+fn sharing(provider: &dyn Provider) -> &dyn Sharing {
+    provider.sharing().expect("the drive shares")
+}
+
+fn receiving(provider: &dyn Provider) -> &dyn Receiving {
+    provider.receiving().expect("the drive takes shares")
+}
+
+async fn accept(provider: &dyn Provider) -> Result<Received, ProviderError> {
+    let code = Secret::new(SHARE_CODE.to_owned());
+    receiving(provider).accept(SHARE_URL, Some(&code)).await
+}
+
+/// The terms of golden shares: for one person, to look at and download.
+fn share_terms(days: u64, code: &str) -> ShareTerms {
+    ShareTerms {
+        valid_for: Some(Duration::from_secs(days * 86_400)),
+        password: SharePassword::Given(Secret::new(code.into())),
+        audience: Audience::Members {
+            users: vec!["u-9".into()],
+            groups: Vec::new(),
+            departments: Vec::new(),
+        },
+        permissions: Permissions {
+            preview: true,
+            download: true,
+            edit: false,
+            save: false,
+        },
+        note: None,
+    }
+}
+
+fn of_share(share: &Share) -> Value {
+    let code = share.password.as_ref().map(Secret::expose);
+    let counters = [
+        share.counters.views,
+        share.counters.downloads,
+        share.counters.saves,
+    ];
+    json!({"id": share.id, "url": share.url, "name": share.name, "items": share.items,
+        "code": code, "state": format!("{:?}", share.state), "expires_ms": ms(share.expires),
+        "counters": counters, "note": share.terms.note})
+}
+
+fn ms(time: Option<SystemTime>) -> Option<u64> {
+    let since = time.and_then(|at| at.duration_since(UNIX_EPOCH).ok())?;
+    Some(u64::try_from(since.as_millis()).expect("a near time"))
+}
+
 fn of_item(item: &Item) -> Value {
-    let modified = item
-        .modified
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let ms = modified.map(|since| u64::try_from(since.as_millis()).expect("a near time"));
+    let ms = ms(item.modified);
     let mut told = json!({"id": item.id, "name": item.name, "size": null, "modified_ms": ms});
     match &item.kind {
         ItemKind::Folder => {}
