@@ -15,6 +15,8 @@ pub(crate) struct Call {
     path: &'static str,
     content_type: &'static str,
     body: Secret<String>,
+    /// What it tells in confidence, so that the drive's own words must not repeat it.
+    secrets: Vec<Secret<String>>,
 }
 
 impl Call {
@@ -23,6 +25,7 @@ impl Call {
             path,
             content_type: "application/json; charset=utf-8",
             body: Secret::new(body.to_string()),
+            secrets: Vec::new(),
         }
     }
 
@@ -31,7 +34,22 @@ impl Call {
             path,
             content_type: "application/x-www-form-urlencoded",
             body: Secret::new(path::pairs(fields)),
+            secrets: Vec::new(),
         }
+    }
+
+    /// Keeps a secret of the body out of messages.
+    #[must_use]
+    pub(crate) fn hiding(mut self, secret: Option<&Secret<String>>) -> Self {
+        let secret = secret.filter(|secret| !secret.expose().is_empty());
+        self.secrets.extend(secret.cloned());
+        self
+    }
+
+    /// What the drive said of this call, without what the call told it in confidence.
+    fn clean(&self, text: &str) -> String {
+        let hide = |text: String, secret: &Secret<String>| text.replace(secret.expose(), "?");
+        self.secrets.iter().fold(text.to_owned(), hide)
     }
 }
 
@@ -76,7 +94,7 @@ impl Client {
         let sent = sent.await;
         let status = sent.as_ref().ok().map(|answer| answer.status);
         let answer = match sent {
-            Ok(answer) => self.read(&answer),
+            Ok(answer) => self.read(call, &answer),
             Err(error) => Err(error.into()),
         };
         let ms = started.elapsed().as_millis();
@@ -84,23 +102,30 @@ impl Client {
         answer
     }
 
-    fn read(&self, answer: &Answer) -> Result<Map<String, Value>, Refusal> {
+    fn read(&self, call: &Call, answer: &Answer) -> Result<Map<String, Value>, Refusal> {
         let fields = answer.object();
         match (fields, answer.is_success()) {
             (Some(fields), true) => Ok(fields),
+            // Done, and nothing to tell.
+            (None, true) if answer.body().is_empty() && answer.status != 200 => Ok(Map::new()),
             (None, true) => {
                 let message = "the answer is not a JSON object";
                 Err(ProviderError::new(ErrorKind::Broken, message).into())
             }
-            (fields, false) => Err(self.refusal(answer, fields.as_ref())),
+            (fields, false) => Err(self.refusal(call, answer, fields.as_ref())),
         }
     }
 
-    fn refusal(&self, answer: &Answer, fields: Option<&Map<String, Value>>) -> Refusal {
+    fn refusal(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        fields: Option<&Map<String, Value>>,
+    ) -> Refusal {
         let said = Said::read(answer, fields);
-        let mut words = self
-            .http
-            .words(said.status, said.code.as_deref(), &said.message);
+        let code = said.code.as_deref().map(|code| call.clean(code));
+        let message = call.clean(&said.message);
+        let mut words = self.http.words(said.status, code.as_deref(), &message);
         if let Some(id) = &said.request_id {
             // The drive's operators ask for it.
             words += &format!(" (request {})", self.http.redactor.clean(id));

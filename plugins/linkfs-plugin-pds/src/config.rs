@@ -6,6 +6,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::assertion::{Claims, SigningKey};
+use crate::share_link::ShareAddress;
 
 /// Links hold for this long unless the settings say otherwise: longer ones mean fewer calls and leak
 /// worse.
@@ -13,6 +14,12 @@ const EXPIRE_SEC: u32 = 3600;
 
 /// The drive signs no link for longer: 32 hours.
 const LONGEST_EXPIRE_SEC: u32 = 115_200;
+
+/// Where a domain's own web application shows shares, as far as is known.
+const SHARE_URL_TEMPLATE: &str = "https://{domain_id}.apps.aliyunpds.com/disk/s/{share_id}";
+
+/// The place of the domain in it.
+const DOMAIN: &str = "{domain_id}";
 
 /// The settings as written. Words from a closed list are read as text and checked here, because a
 /// message about an unknown word must not repeat it: it could be a misplaced secret.
@@ -37,6 +44,7 @@ pub(crate) struct Config {
     scope: Option<String>,
     url_order: Option<Vec<Secret<String>>>,
     expire_sec: Option<u32>,
+    share_url_template: Option<String>,
 }
 
 /// The settings as checked: every combination that can be written here makes sense.
@@ -47,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) drive_id: String,
     pub(crate) root: ItemId,
     pub(crate) link_terms: LinkTerms,
+    /// Unknown without a domain: then nothing can be shared.
+    pub(crate) share_address: Option<ShareAddress>,
 }
 
 /// How links are asked for and read.
@@ -110,6 +120,7 @@ impl Config {
             auth: self.auth()?,
             root: root.into(),
             link_terms: self.link_terms()?,
+            share_address: self.share_address()?,
             drive_id: self.drive,
         })
     }
@@ -129,6 +140,34 @@ impl Config {
                 "`domain` is missing: put the domain id there, or an address into `endpoint`",
             )),
         }
+    }
+
+    fn share_address(&self) -> Result<Option<ShareAddress>> {
+        let template = self.share_url_template.as_deref();
+        let template = template.unwrap_or(SHARE_URL_TEMPLATE);
+        let template = match (template.contains(DOMAIN), self.known_domain()) {
+            (false, _) => template.to_owned(),
+            (true, Some(domain)) => template.replace(DOMAIN, domain),
+            (true, None) => return Ok(None),
+        };
+        let is_address = Url::parse(&template)
+            .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+        match is_address && template.contains(ShareAddress::ID) {
+            true => Ok(Some(ShareAddress(template))),
+            false => Err(invalid(
+                "`share_url_template` must be an address with {share_id} in it, like https://host/s/{share_id}",
+            )),
+        }
+    }
+
+    /// The domain, which the endpoint's name begins with.
+    fn known_domain(&self) -> Option<&str> {
+        let of_endpoint = || {
+            let (_, host) = self.endpoint.as_deref()?.split_once("://")?;
+            let (domain, rest) = host.split_once('.')?;
+            rest.contains(".aliyunpds.com").then_some(domain)
+        };
+        self.domain.as_deref().or_else(of_endpoint)
     }
 
     fn link_terms(&self) -> Result<LinkTerms> {
@@ -336,6 +375,22 @@ mod tests {
     fn an_endpoint_wins_over_the_domain() {
         let setup = setup(json!({"endpoint": "http://127.0.0.1:9001"})).unwrap();
         assert_eq!(setup.endpoint.as_str(), "http://127.0.0.1:9001/");
+    }
+
+    #[test]
+    fn the_address_of_shares_is_made_of_domain_and_template() {
+        let address = |changes: Value| setup(changes).unwrap().share_address.map(|known| known.0);
+        let usual = "https://bj9.apps.aliyunpds.com/disk/s/{share_id}".to_owned();
+        assert_eq!(address(json!({})), Some(usual.clone()));
+        let endpoint = json!({"domain": null, "endpoint": "https://bj9.api.aliyunpds.com"});
+        assert_eq!(address(endpoint), Some(usual));
+        let nameless = json!({"domain": null, "endpoint": "http://127.0.0.1:9001"});
+        assert_eq!(address(nameless.clone()), None);
+        let own = json!({"share_url_template": "https://h/{domain_id}/{share_id}"});
+        assert_eq!(address(own), Some("https://h/bj9/{share_id}".into()));
+        let message = "`share_url_template` must be an address with {share_id} in it, like https://host/s/{share_id}";
+        refused(json!({"share_url_template": "https://h/s"}), message);
+        refused(json!({"share_url_template": "h/{share_id}"}), message);
     }
 
     #[test]

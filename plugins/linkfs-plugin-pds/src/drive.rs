@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use linkfs_provider::{
     About, ErrorKind, Item, ItemId, ItemKind, Link, Login, Page, PageToken, Provider,
-    ProviderError, Result, Spaces, Usage, Version, async_trait,
+    ProviderError, Result, Sharing, Spaces, Usage, Version, async_trait,
 };
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use crate::account::Account;
 use crate::browser::BrowserLogin;
 use crate::client::Call;
 use crate::config::{LinkTerms, Setup};
+use crate::sharing::PdsSharing;
 use crate::spaces::PdsSpaces;
 use crate::{item, links, listing, usage};
 
@@ -25,6 +26,7 @@ pub(crate) struct PdsDrive {
     link_terms: LinkTerms,
     account: Arc<Account>,
     spaces: PdsSpaces,
+    sharing: PdsSharing,
     login: Option<BrowserLogin>,
 }
 
@@ -45,6 +47,7 @@ impl PdsDrive {
                 lists_oldest_first: true,
                 listing_ttl: None,
             },
+            sharing: PdsSharing::new(&account, &setup.drive_id, setup.share_address),
             drive_id: setup.drive_id,
             link_terms: setup.link_terms,
             spaces: PdsSpaces(account.clone()),
@@ -141,6 +144,10 @@ impl Provider for PdsDrive {
 
     fn login(&self) -> Option<&dyn Login> {
         self.login.as_ref().map(|login| login as &dyn Login)
+    }
+
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        Some(&self.sharing)
     }
 
     fn spaces(&self) -> Option<&dyn Spaces> {

@@ -4,6 +4,8 @@
 //! - `config` reads the settings and refuses contradictory ones;
 //! - `drive` is the [`Provider`]: it asks `listing`, `links`, `usage` and
 //!   `spaces` for requests and hands them the answers;
+//! - `sharing` is the [`Sharing`](linkfs_provider::Sharing): `share_terms` says what the drive can
+//!   honour, `share_link` reads what it tells, `share_attempts` remembers what it may have heard;
 //! - `account` puts the authorization on a call and renews it when it is refused: refresh tokens work
 //!   once, so the next one is on disk before it is used, and one process at a time renews; `browser`
 //!   logs in with a person's help;
@@ -25,6 +27,11 @@ mod item;
 mod links;
 mod listing;
 mod oauth;
+mod random;
+mod share_attempts;
+mod share_link;
+mod share_terms;
+mod sharing;
 mod spaces;
 mod token;
 mod usage;
@@ -33,6 +40,8 @@ mod usage;
 mod account_tests;
 #[cfg(test)]
 mod drive_tests;
+#[cfg(test)]
+mod sharing_tests;
 #[cfg(test)]
 mod test_server;
 
