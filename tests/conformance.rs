@@ -17,6 +17,8 @@ mod login;
 mod rig;
 #[path = "conformance/secrecy.rs"]
 mod secrecy;
+#[path = "conformance/sharing.rs"]
+mod sharing;
 
 macro_rules! conformance {
     ($($provider:ident),*) => {
@@ -53,6 +55,29 @@ macro_rules! conformance {
 }
 
 conformance!(koodrive, pds, dingtalk);
+
+macro_rules! sharing {
+    ($($provider:ident),*) => {
+        $(conformance! { @cases $provider:
+            sharing::a_share_has_an_address_and_its_terms,
+            sharing::an_access_code_is_made_up_where_one_is_wanted,
+            sharing::an_open_share_gets_new_terms_or_stays_as_it_is,
+            sharing::a_revoked_share_is_gone_and_may_be_revoked_again,
+            sharing::every_page_gives_its_shares_once_and_the_newest_first,
+            sharing::terms_that_the_drive_cannot_honour_are_refused_without_a_call,
+            sharing::a_share_whose_answer_is_lost_is_not_made_twice,
+            sharing::a_share_answered_after_the_callers_deadline_is_not_made_twice,
+            sharing::a_throttled_share_tells_how_long_to_wait,
+            sharing::a_login_that_ends_between_shares_is_renewed,
+            sharing::no_access_code_is_shown,
+        })*
+    };
+}
+
+/// The providers that make links for other people, as `shares::PROVIDER::CASE`.
+mod shares {
+    sharing!(koodrive);
+}
 
 /// What only one drive has.
 #[test]

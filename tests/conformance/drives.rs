@@ -1,12 +1,14 @@
 //! The constructors. The emulators' own credentials carry a mark, so that they can be looked for.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use linkfs_emulator::{Tree, dingtalk as ding, koodrive as koo, pds as aliyun};
+use linkfs_provider::{Audience, Permissions, Secret, SharePassword, ShareTerms};
 use linkfs_tests::AppKey;
 use serde_json::{Map, Value, json};
 
-use crate::rig::{Login, Rig, plugin_keys};
+use crate::rig::{Login, Rig, Shares, plugin_keys};
 
 /// The key of the application that asserts who it is.
 static APP_KEY: LazyLock<AppKey> = LazyLock::new(AppKey::generate);
@@ -58,6 +60,7 @@ pub(crate) fn koodrive(tree: Tree) -> Rig {
         renews,
     };
     let mut rig = Rig::new(drive, linkfs_plugin_koodrive::PLUGIN);
+    rig.shares = Some(koodrive_shares());
     rig.logins = vec![
         login(token, &["token"], false),
         login(session, &["token", "session_id"], true),
@@ -65,6 +68,61 @@ pub(crate) fn koodrive(tree: Tree) -> Rig {
         login(app, &["app_secret"], false),
     ];
     rig
+}
+
+fn koodrive_shares() -> Shares {
+    let terms = share_terms("Zx81kk02");
+    let but = |change: fn(&mut ShareTerms)| {
+        let mut terms = share_terms("Zx81kk02");
+        change(&mut terms);
+        terms
+    };
+    let given = |code: &str| SharePassword::Given(Secret::new(code.into()));
+    let mut refused = vec![
+        but(|terms| terms.valid_for = None),
+        but(|terms| terms.valid_for = Some(Duration::ZERO)),
+        but(|terms| terms.valid_for = Some(Duration::from_secs(365 * 86_400 + 1))),
+        but(|terms| terms.permissions.edit = true),
+        but(|terms| terms.permissions.save = true),
+        but(|terms| terms.note = Some("x".repeat(500))),
+        but(|terms| terms.audience = nobody()),
+    ];
+    refused.extend(["short", "much-too-long"].map(|code| ShareTerms {
+        password: given(code),
+        ..terms.clone()
+    }));
+    Shares {
+        create: "share.create",
+        change: "share.update",
+        items_max: 100,
+        terms,
+        refused,
+    }
+}
+
+/// A week, for everyone, to look at and download.
+fn share_terms(code: &str) -> ShareTerms {
+    ShareTerms {
+        valid_for: Some(Duration::from_secs(7 * 86_400)),
+        password: SharePassword::Given(Secret::new(code.into())),
+        audience: Audience::Anyone,
+        permissions: Permissions {
+            preview: true,
+            download: true,
+            edit: false,
+            save: false,
+        },
+        note: Some("for Lin".into()),
+    }
+}
+
+/// Members without one.
+fn nobody() -> Audience {
+    Audience::Members {
+        users: Vec::new(),
+        groups: Vec::new(),
+        departments: Vec::new(),
+    }
 }
 
 pub(crate) fn pds(tree: Tree) -> Rig {

@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linkfs_emulator::{EmulatedDrive, Tree};
-use linkfs_provider::{Item, ItemId, Link, Plugin, Provider, ProviderError, Secret, Settings};
+use linkfs_provider::{
+    Item, ItemId, Link, Plugin, Provider, ProviderError, Secret, Settings, ShareTerms,
+};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -18,6 +20,8 @@ pub(crate) struct Rig {
     pub(crate) plugin: Plugin,
     /// Every way to log in; the first is the one that most people have.
     pub(crate) logins: Vec<Login>,
+    /// What its shares are like; `None` for a drive that makes none.
+    pub(crate) shares: Option<Shares>,
     /// How many spaces the account can open.
     pub(crate) spaces: usize,
     /// Where the provider keeps its tokens.
@@ -33,6 +37,19 @@ pub(crate) struct Login {
     pub(crate) secrets: &'static [&'static str],
     /// Whether an access token that is over is replaced without a person.
     pub(crate) renews: bool,
+}
+
+/// What the shares of a drive are like.
+pub(crate) struct Shares {
+    /// The emulator's names for the calls that make and change one.
+    pub(crate) create: &'static str,
+    pub(crate) change: &'static str,
+    /// How many items one takes.
+    pub(crate) items_max: usize,
+    /// Terms that the drive honours, all of them, twice as long too.
+    pub(crate) terms: ShareTerms,
+    /// Terms that it does not, one in each.
+    pub(crate) refused: Vec<ShareTerms>,
 }
 
 /// Runs a case; one that hangs fails.
@@ -56,6 +73,7 @@ impl Rig {
             drive: Box::new(drive),
             plugin,
             logins: Vec::new(),
+            shares: None,
             spaces: 1,
             state: tempfile::tempdir().expect("a folder for tokens"),
         }

@@ -22,6 +22,8 @@ pub(crate) struct Call {
     query: Vec<(&'static str, String)>,
     headers: Vec<(&'static str, Secret<String>)>,
     body: Secret<String>,
+    /// What it tells the drive and the drive's own words must not repeat.
+    secrets: Vec<Secret<String>>,
 }
 
 impl Call {
@@ -33,6 +35,7 @@ impl Call {
             query: Vec::new(),
             headers: Vec::new(),
             body: Secret::default(),
+            secrets: Vec::new(),
         }
     }
 
@@ -42,6 +45,21 @@ impl Call {
             body: Secret::new(body.to_string()),
             ..Call::get(name, path)
         }
+    }
+
+    pub(crate) fn put(name: &'static str, path: impl Into<String>, body: &Value) -> Self {
+        Call {
+            method: Method::PUT,
+            ..Call::post(name, path, body)
+        }
+    }
+
+    /// Keeps a secret of the body out of messages.
+    #[must_use]
+    pub(crate) fn hiding(mut self, secret: Option<&Secret<String>>) -> Self {
+        let secret = secret.filter(|secret| !secret.expose().is_empty());
+        self.secrets.extend(secret.cloned());
+        self
     }
 
     #[must_use]
@@ -54,6 +72,12 @@ impl Call {
     pub(crate) fn with_header(mut self, name: &'static str, value: Secret<String>) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// What the drive said of this call, without what the call told it in confidence.
+    fn clean(&self, text: String) -> String {
+        let hide = |text: String, secret: &Secret<String>| text.replace(secret.expose(), "?");
+        self.secrets.iter().fold(text, hide)
     }
 }
 
@@ -115,7 +139,7 @@ impl Client {
         let sent = self.http.send(self.request(call, authorization)).await;
         let status = sent.as_ref().ok().map(|answer| answer.status);
         let answer = match sent {
-            Ok(answer) => self.read(&answer),
+            Ok(answer) => self.read(call, &answer),
             Err(error) => Err(error.into()),
         };
         let ms = started.elapsed().as_millis();
@@ -154,23 +178,25 @@ impl Client {
         for (name, value) in &call.headers {
             request = request.header(*name, value.expose());
         }
-        if call.method == Method::POST {
+        if call.method != Method::GET {
             request = request.header("Content-Type", "application/json");
             request = request.body(call.body.expose().clone());
         }
         request
     }
 
-    fn read(&self, answer: &Answer) -> Result<Envelope, Refusal> {
+    fn read(&self, call: &Call, answer: &Answer) -> Result<Envelope, Refusal> {
         match Envelope::parse(answer.body()) {
             Some(read) if answer.is_success() && read.is_success() => Ok(read),
-            read => Err(self.refusal(answer, read)),
+            read => Err(self.refusal(call, answer, read)),
         }
     }
 
-    fn refusal(&self, answer: &Answer, read: Option<Envelope>) -> Refusal {
+    fn refusal(&self, call: &Call, answer: &Answer, read: Option<Envelope>) -> Refusal {
         let code = read.as_ref().and_then(Envelope::error_code);
+        let code = code.map(|code| call.clean(code));
         let told = read.as_ref().and_then(Envelope::error_message);
+        let told = told.map(|told| call.clean(told));
         let said = Said {
             status: answer.status,
             code: code.as_deref(),

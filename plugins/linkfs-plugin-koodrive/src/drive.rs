@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use linkfs_provider::{
     About, ErrorKind, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, ProviderError,
-    Result, Space as Listed, Spaces, Usage, Version, async_trait,
+    Result, Sharing, Space as Listed, Spaces, Usage, Version, async_trait,
 };
 use linkfs_provider_http::path;
 use tracing::debug;
@@ -15,6 +15,7 @@ use crate::config::{AuthMode, Setup, Space};
 use crate::envelope::Envelope;
 use crate::keep_alive::KeepAlive;
 use crate::links::{self, Links};
+use crate::sharing::Shares;
 use crate::{item, listing, login, spaces, usage};
 
 /// Names that the drive takes for a folder without its id: the top, and the safe box.
@@ -27,6 +28,7 @@ pub(crate) struct KooDrive {
     space: Space,
     space_used_unit: u64,
     account: Arc<Account>,
+    shares: Shares,
     _keep_alive: Option<KeepAlive>,
     /// Those that were shown so far.
     smart_folders: Mutex<HashSet<ItemId>>,
@@ -48,6 +50,7 @@ impl KooDrive {
             login,
             space_used_unit,
         } = setup;
+        let is_carrier = login.identity.carrier.is_some();
         let account = Arc::new(Account::open(login, state_dir)?);
         Ok(KooDrive {
             about: About {
@@ -58,6 +61,7 @@ impl KooDrive {
                 lists_oldest_first: true,
                 listing_ttl: None,
             },
+            shares: Shares::new(account.clone(), space.container.clone(), is_carrier),
             space,
             space_used_unit,
             _keep_alive: is_session.then(|| keep_alive(&account)),
@@ -205,6 +209,10 @@ impl Provider for KooDrive {
         };
         let usage = usage.await;
         usage.map_err(|error| error.during(format_args!("ask how full space {container} is")))
+    }
+
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        Some(&self.shares)
     }
 
     fn spaces(&self) -> Option<&dyn Spaces> {

@@ -4,6 +4,8 @@
 //! - `config` reads the settings and refuses contradictory ones;
 //! - `drive` is the [`Provider`]: it asks `listing`, `links` and `usage` for
 //!   requests and hands them the answers; `spaces` tells what else could be mounted;
+//! - `sharing` makes links for other people: `share_terms` is what is asked, `share_fields` what is
+//!   told, and `share_attempts` keeps one share from being made twice;
 //! - `account` puts the authorization on a call and renews it when it is refused, with the requests of
 //!   `login`, the `token` they give and the `token_store` that outlives the process;
 //! - `client` makes one HTTP call; `envelope` reads the answer, `error_codes` the refusals.
@@ -19,11 +21,17 @@ mod drive;
 mod envelope;
 mod error_codes;
 mod item;
+mod item_answer;
 mod keep_alive;
 mod link_expiry;
 mod links;
 mod listing;
 mod login;
+mod random;
+mod share_attempts;
+mod share_fields;
+mod share_terms;
+mod sharing;
 mod spaces;
 mod token;
 mod token_store;

@@ -7,8 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{Call, Client};
 use crate::envelope::Envelope;
-use crate::error_codes::Said;
-use crate::link_expiry;
+use crate::{item_answer, link_expiry};
 
 /// How many files one call may name.
 pub(crate) const PER_CALL: usize = 100;
@@ -45,9 +44,7 @@ pub(crate) fn read(answer: &Envelope, client: &Client) -> Result<Links> {
 }
 
 fn link(fields: &Map<String, Value>, client: &Client, now: SystemTime) -> Result<Link> {
-    if let Some(code) = fields.get("code").filter(|code| is_refusal(code)) {
-        return Err(refusal(fields, code, client));
-    }
+    item_answer::check(fields, client)?;
     let url = value::text_of(fields, "url");
     let url = url.ok_or_else(|| broken("the answer has no address for this file"))?;
     Ok(Link {
@@ -55,21 +52,6 @@ fn link(fields: &Map<String, Value>, client: &Client, now: SystemTime) -> Result
         urls: vec![SignedUrl::new(url)?],
         headers: Vec::new(),
     })
-}
-
-fn is_refusal(code: &Value) -> bool {
-    !code.is_null() && !value::is_zero(code)
-}
-
-fn refusal(fields: &Map<String, Value>, code: &Value, client: &Client) -> ProviderError {
-    let code = value::text(code);
-    let message = value::text_of(fields, "msg").unwrap_or_default();
-    let said = Said {
-        status: 200,
-        code: code.as_deref(),
-        message: &message,
-    };
-    ProviderError::new(said.kind().0, client.words(said))
 }
 
 /// The error for a file that the drive does not mention.
