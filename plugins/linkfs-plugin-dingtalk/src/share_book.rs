@@ -25,6 +25,8 @@ pub(crate) struct Record {
     pub(crate) space: String,
     pub(crate) item: String,
     pub(crate) name: String,
+    /// Counts the shares: the one with the larger number is newer, whatever the clock says.
+    pub(crate) serial: u64,
     pub(crate) created_ms: i64,
     pub(crate) note: Option<String>,
     pub(crate) role: Role,
@@ -91,6 +93,12 @@ impl ShareBook {
 }
 
 impl OpenBook<'_> {
+    /// The number of the next share.
+    pub(crate) fn next_serial(&self) -> u64 {
+        let used = self.records.values().map(|record| record.serial).max();
+        used.map_or(1, |used| used + 1)
+    }
+
     /// Keeps the records as they are.
     ///
     /// # Errors
@@ -123,7 +131,7 @@ impl Record {
 }
 
 fn cannot_keep(error: &io::Error) -> ProviderError {
-    let message = format!("nothing is shared, because what is given could not be kept: {error}");
+    let message = format!("the records of shares cannot be kept: {error}");
     ProviderError::new(ErrorKind::Unavailable, message)
 }
 
@@ -144,6 +152,7 @@ pub(crate) mod tests {
             space: "854001".into(),
             item: "5521".into(),
             name: "hello.txt".into(),
+            serial: 1,
             created_ms: 1_767_600_550_000,
             note: Some("for Lin".into()),
             role: Role::Reader,

@@ -1,6 +1,7 @@
 //! Shares of files and folders: roles that members have by us, and the address of the page. There is one
 //! share of each file, named by its lasting id.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
@@ -132,12 +133,16 @@ impl DingTalk {
             (true, None) => Some(self.scope_to_restore(uuid).await?),
             _ => old_scope.clone().filter(|_| is_for_all),
         };
-        let created = old.as_ref().map(|old| old.created_ms);
         let record = Record {
             space: self.space.id.clone(),
             item: target.item.0.clone(),
             name: target.name.clone(),
-            created_ms: created.unwrap_or_else(|| self.now_ms()),
+            serial: old
+                .as_ref()
+                .map_or_else(|| book.next_serial(), |old| old.serial),
+            created_ms: old
+                .as_ref()
+                .map_or_else(|| self.now_ms(), |old| old.created_ms),
             note,
             role,
             members: plan.given,
@@ -213,20 +218,21 @@ impl DingTalk {
 
     /// The shares of this space after `after`, as they are now, newest first.
     async fn share_page(&self, after: Option<&PageToken>) -> Result<SharePage> {
+        let after = after.map(|after| after.0.parse::<u64>());
+        let after = after.transpose().map_err(|_| invalid("no such page"))?;
         let records = self.shares.records()?;
         let mut ours: Vec<_> = records
             .iter()
             .filter(|(_, record)| record.space == self.space.id)
-            .map(|(uuid, record)| (place(uuid, record), uuid, record))
-            .filter(|(place, ..)| after.is_none_or(|after| *place < after.0))
+            .filter(|(_, record)| after.is_none_or(|after| record.serial < after))
             .collect();
-        ours.sort_by(|(one, ..), (other, ..)| other.cmp(one));
+        ours.sort_by_key(|(_, record)| Reverse(record.serial));
         let has_more = ours.len() > PAGE_SIZE;
         ours.truncate(PAGE_SIZE);
         let last = ours.last().filter(|_| has_more);
-        let next = last.map(|(place, ..)| PageToken(place.clone()));
+        let next = last.map(|(_, record)| PageToken(record.serial.to_string()));
         let mut shares = Vec::new();
-        for (_, uuid, record) in ours {
+        for (uuid, record) in ours {
             match self.checked(uuid, record).await {
                 // With the file went its share.
                 Err(error) if error.kind == ErrorKind::NotFound => {}
@@ -308,12 +314,6 @@ fn meanwhile(record: &Record, old: Option<&Record>) -> Record {
     meanwhile.members.extend(dropped.cloned());
     meanwhile.scope_before = record.scope_before.clone().or(old.scope_before.clone());
     meanwhile
-}
-
-/// Where a share stands in the order of their making. It is a fixed number of digits, so that texts
-/// have the order of times.
-fn place(uuid: &str, record: &Record) -> String {
-    format!("{:015}-{uuid}", record.created_ms.max(0))
 }
 
 fn is_for_the_organization(scope: &Scope) -> bool {
