@@ -17,6 +17,8 @@ pub(crate) struct Call {
     body: Secret<String>,
     /// What it tells in confidence, so that the drive's own words must not repeat it.
     secrets: Vec<Secret<String>>,
+    /// What opens the share that the call works in.
+    share_token: Option<Secret<String>>,
 }
 
 impl Call {
@@ -26,6 +28,7 @@ impl Call {
             content_type: "application/json; charset=utf-8",
             body: Secret::new(body.to_string()),
             secrets: Vec::new(),
+            share_token: None,
         }
     }
 
@@ -35,6 +38,7 @@ impl Call {
             content_type: "application/x-www-form-urlencoded",
             body: Secret::new(path::pairs(fields)),
             secrets: Vec::new(),
+            share_token: None,
         }
     }
 
@@ -43,6 +47,13 @@ impl Call {
     pub(crate) fn hiding(mut self, secret: Option<&Secret<String>>) -> Self {
         let secret = secret.filter(|secret| !secret.expose().is_empty());
         self.secrets.extend(secret.cloned());
+        self
+    }
+
+    /// Works inside the share that this token opens.
+    #[must_use]
+    pub(crate) fn inside(mut self, share_token: Secret<String>) -> Self {
+        self.share_token = Some(share_token);
         self
     }
 
@@ -59,6 +70,8 @@ pub(crate) struct Refusal {
     pub(crate) error: ProviderError,
     /// Whether a new login could turn it.
     pub(crate) is_about_login: bool,
+    /// Whether a new token of the share could turn it.
+    pub(crate) is_about_share: bool,
 }
 
 impl From<ProviderError> for Refusal {
@@ -66,6 +79,7 @@ impl From<ProviderError> for Refusal {
         Refusal {
             error,
             is_about_login: false,
+            is_about_share: false,
         }
     }
 }
@@ -89,6 +103,9 @@ impl Client {
         request = request.header("Content-Type", call.content_type);
         if let Some(access) = access {
             request = request.header("Authorization", format!("Bearer {}", access.expose()));
+        }
+        if let Some(token) = &call.share_token {
+            request = request.header("x-share-token", token.expose());
         }
         let sent = self.http.send(request.body(call.body.expose().clone()));
         let sent = sent.await;
@@ -133,6 +150,7 @@ impl Client {
         Refusal {
             error: answer.with_wait(ProviderError::new(said.kind(), words)),
             is_about_login: said.is_about_login(),
+            is_about_share: said.is_about_share(),
         }
     }
 }

@@ -84,7 +84,10 @@ impl Asked {
     /// as a moment, which leaves less of it each time.
     fn is_for(&self, terms: &ShareTerms, now: SystemTime) -> bool {
         let is_same_end = match (self.terms.valid_for, terms.valid_for) {
-            (Some(then), Some(left)) => then == left || is_close(self.at + then, now + left),
+            (Some(then), Some(left)) => {
+                let ends = self.at.checked_add(then).zip(now.checked_add(left));
+                then == left || ends.is_some_and(|(one, other)| is_close(one, other))
+            }
             (then, left) => then == left,
         };
         let rest = ShareTerms {
@@ -170,6 +173,7 @@ mod tests {
         check(week, 3600, true);
         check(week - 3600, 3600, true);
         check(week - 3600, 0, false);
+        check(u64::MAX, 0, false);
     }
 
     #[test]

@@ -10,10 +10,8 @@ use linkfs_provider_http::settings::invalid;
 use linkfs_provider_http::{path, timestamp, value};
 use serde_json::{Map, Value};
 
+use crate::item::TOP;
 use crate::share_terms;
-
-/// What a share of the whole drive shares.
-const TOP: &str = "root";
 
 /// Makes the address of a share from its id. The drive itself does not know it: the page belongs to
 /// the domain's own web application.
