@@ -742,3 +742,65 @@ async fn wiki_nodes_lead_to_files_and_permissions_are_kept() {
     drive.post(&format!("{path}/remove"), body).await;
     assert!(drive.emulator.members(&drive.file).is_empty());
 }
+
+#[tokio::test]
+async fn permissions_keep_to_their_limits_and_come_in_pages() {
+    let drive = drive().await;
+    let uuid = drive.emulator.uuid(&drive.file);
+    let path = format!("v2.0/storage/spaces/dentries/{uuid}/permissions");
+    let user =
+        |number: usize| json!({"type": "USER", "id": format!("u{number:02}"), "corpId": "c"});
+    let users = |range: std::ops::Range<usize>| range.map(user).collect::<Vec<_>>();
+    let reader = json!([user(0)]);
+    for body in [
+        json!({"roleId": "READER"}),
+        json!({"roleId": "READER", "members": []}),
+        json!({"roleId": "READER", "members": users(0..31)}),
+        json!({"roleId": "BOSS", "members": reader}),
+        json!({"roleId": "READER", "members": reader, "duration": 60}),
+        json!({"roleId": "READER", "members": reader, "option": {"duration": 60}}),
+        json!({"roleId": "READER", "members": [{"type": "DEPT", "id": "7"}]}),
+        json!({"roleId": "READER", "members": [{"type": "ROBOT", "id": "7"}]}),
+    ] {
+        let (status, refused) = drive.post(&path, body.clone()).await;
+        assert_eq!(
+            (status, &refused["code"]),
+            (400, &json!("paramError")),
+            "{body}"
+        );
+    }
+    for range in [0..30, 30..51] {
+        let body = json!({"roleId": "READER", "members": users(range)});
+        assert_eq!(drive.post(&path, body).await.0, 200);
+    }
+    let query = format!("{path}/query");
+    let (_, first) = drive
+        .post(&query, json!({"option": {"maxResults": 50}}))
+        .await;
+    assert_eq!(first["permissions"].as_array().unwrap().len(), 50);
+    let option = json!({"nextToken": first["nextToken"]});
+    let (_, last) = drive.post(&query, json!({"option": option})).await;
+    assert_eq!(last["permissions"][0]["member"]["id"], "u50");
+    assert_eq!(last["nextToken"], "");
+    let (status, _) = drive
+        .post(&query, json!({"option": {"maxResults": 51}}))
+        .await;
+    assert_eq!(status, 400);
+    let other_role = json!({"roleId": "EDITOR", "members": reader});
+    drive.post(&format!("{path}/remove"), other_role).await;
+    assert_eq!(drive.emulator.members(&drive.file).len(), 51);
+    drive
+        .emulator
+        .grant(&drive.file, "USER", "uBoss", "MANAGER");
+    let members = drive.emulator.members(&drive.file);
+    assert_eq!(members.last().unwrap(), "USER:uBoss=MANAGER");
+    let (_, scope) = drive.get(&format!("{path}/scopes"), "").await;
+    assert_eq!(scope["scope"], "PRIVATE");
+    for (scope, status) in [("EVERYBODY", 400), ("ORG_READ", 200), ("PRIVATE", 200)] {
+        let body = json!({"scope": scope, "option": {"canSearch": false}});
+        let request = drive.request(Method::PUT, &format!("{path}/scopes"), "unionId=uFakeOwner");
+        assert_eq!(answer(request.json(&body)).await.0, status, "{scope}");
+        let set = (scope == "ORG_READ").then(|| scope.to_owned());
+        assert_eq!(drive.emulator.scope(&drive.file), set);
+    }
+}

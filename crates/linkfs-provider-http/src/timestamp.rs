@@ -37,6 +37,12 @@ pub fn ms(time: SystemTime) -> Option<i64> {
     Some(Timestamp::try_from(time).ok()?.as_millisecond())
 }
 
+/// Writes RFC 3339 with milliseconds: `2026-01-12T08:09:10.000Z`. `None` past the year 9999.
+pub fn to_rfc3339(time: SystemTime) -> Option<String> {
+    let time = Timestamp::try_from(time).ok()?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
 /// The time of an HTTP `Date` or `Retry-After` header.
 pub fn http_date(text: &str) -> Option<SystemTime> {
     let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
@@ -97,6 +103,11 @@ mod tests {
     fn header_and_signature_forms() {
         let time = http_date("Mon, 05 Jan 2026 08:09:10 GMT").unwrap();
         assert_eq!(to_compact(time), "20260105T080910Z");
+        let text = to_rfc3339(time).unwrap();
+        assert_eq!(text, "2026-01-05T08:09:10.000Z");
+        assert_eq!(read(&json!(text)), Some(time));
+        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000);
+        assert_eq!(to_rfc3339(late), None);
         assert_eq!(compact("20260105T080910Z"), Some(time));
         assert_eq!(compact("2026-01-05"), None);
         assert_eq!(http_date("soon"), None);

@@ -10,10 +10,13 @@ use tracing::warn;
 
 use crate::value;
 
-/// Keeps renewed tokens on disk: a refresh token works once, so the next process needs the newest.
+/// Keeps renewed tokens on disk: a refresh token works once, so the next process needs the newest. In
+/// the same way it keeps other things that must outlive the process.
 #[derive(Clone, Debug)]
 pub struct TokenFile {
     dir: PathBuf,
+    /// What the files are called, without their endings.
+    stem: &'static str,
     /// Of which settings the kept token is. Another account's token is not looked at, and a new
     /// token in the settings wins over what came of the old one.
     owner: String,
@@ -27,8 +30,14 @@ impl TokenFile {
     /// The file in `dir`, which is made when it is first written to. `owner` names the settings and
     /// must not give them away: a fingerprint.
     pub fn new(dir: &Path, owner: String) -> Self {
+        Self::named("token", dir, owner)
+    }
+
+    /// As [`TokenFile::new`], for something else than tokens, called `stem`.
+    pub fn named(stem: &'static str, dir: &Path, owner: String) -> Self {
         TokenFile {
             dir: dir.to_owned(),
+            stem,
             owner,
         }
     }
@@ -72,7 +81,7 @@ impl TokenFile {
             .create(&self.dir)?;
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(self.dir.join("token.lock"))?;
+        let file = options.open(self.path("lock"))?;
         file.lock()?;
         Ok(TokenLock(file))
     }
@@ -84,7 +93,7 @@ impl TokenFile {
     pub fn save(&self, _lock: &TokenLock, mut fields: Map<String, Value>) -> io::Result<()> {
         fields.insert("owner".into(), Value::String(self.owner.clone()));
         let text = Value::Object(fields).to_string();
-        let temporary = self.dir.join("token.json.new");
+        let temporary = self.path("json.new");
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&temporary)?;
@@ -95,7 +104,11 @@ impl TokenFile {
     }
 
     fn file(&self) -> PathBuf {
-        self.dir.join("token.json")
+        self.path("json")
+    }
+
+    fn path(&self, ending: &str) -> PathBuf {
+        self.dir.join(format!("{}.{ending}", self.stem))
     }
 }
 
@@ -122,6 +135,10 @@ mod tests {
         save(&file, "fake-2");
         assert_eq!(file.load().unwrap()["access"], "fake-2");
         assert!(TokenFile::new(&state, "owner-2".into()).load().is_none());
+        let other = TokenFile::named("other", &state, "owner-1".into());
+        assert!(other.load().is_none());
+        save(&other, "fake-3");
+        assert_eq!(file.load().unwrap()["access"], "fake-2");
     }
 
     #[test]

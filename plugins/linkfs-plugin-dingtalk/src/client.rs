@@ -46,6 +46,13 @@ impl Call {
         }
     }
 
+    pub(crate) fn put(name: &'static str, path: impl Into<String>, body: &Value) -> Self {
+        Call {
+            method: Method::PUT,
+            ..Call::post(name, path, body)
+        }
+    }
+
     #[must_use]
     pub(crate) fn with_query(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.query.push((name, value.into()));
@@ -113,7 +120,7 @@ impl Client {
         if let Some(token) = token {
             request = request.header(TOKEN_HEADER, token.expose());
         }
-        if call.method == Method::POST {
+        if call.method != Method::GET {
             request = request.header("Content-Type", "application/json");
             request = request.body(call.body.expose().clone());
         }

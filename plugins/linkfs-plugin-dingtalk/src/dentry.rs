@@ -67,8 +67,16 @@ fn kind(fields: &Fields) -> Option<ItemKind> {
 
 /// The page that shows an item, by the id that it keeps when it is moved.
 fn page(fields: &Fields) -> Option<WebAddress> {
-    let id = path::segment(&value::text_of(fields, "uuid")?).ok()?;
-    WebAddress::new(format!("{PAGES}{id}")).ok()
+    let address = page_of(&value::text_of(fields, "uuid")?).ok()?;
+    WebAddress::new(address).ok()
+}
+
+/// The address of the page of an item with this lasting id.
+///
+/// # Errors
+/// `Invalid` for an id that cannot stand in an address.
+pub(crate) fn page_of(uuid: &str) -> Result<String> {
+    Ok(format!("{PAGES}{}", path::segment(uuid)?))
 }
 
 /// Whether the file is an online document: it has a page to open and no bytes to download, whatever

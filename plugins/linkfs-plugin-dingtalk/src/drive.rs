@@ -3,15 +3,17 @@ use std::time::Duration;
 
 use linkfs_provider::{
     About, ErrorKind, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, ProviderError,
-    Result, Space as Listed, Spaces, Usage, Version, async_trait,
+    Result, Sharing, Space as Listed, Spaces, Usage, Version, async_trait,
 };
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::account::Account;
 use crate::client::Fields;
 use crate::config::Setup;
 use crate::dentry::{self, Dentry};
 use crate::known_versions::KnownVersions;
+use crate::share_book::ShareBook;
 use crate::space::{Space, TOP};
 use crate::{links, listing, spaces, usage};
 
@@ -23,9 +25,13 @@ const LISTING_TTL: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct DingTalk {
     about: About,
-    space: Space,
-    account: Account,
+    pub(crate) space: Space,
+    pub(crate) account: Account,
     versions: KnownVersions,
+    /// What was shared.
+    pub(crate) shares: ShareBook,
+    /// Whose the space is, once it was asked for.
+    pub(crate) organization: OnceCell<String>,
 }
 
 impl DingTalk {
@@ -34,6 +40,7 @@ impl DingTalk {
     /// # Errors
     /// `Invalid` when no HTTP client can be set up.
     pub(crate) fn open(setup: Setup, state_dir: &Path) -> Result<Self> {
+        let organization = setup.login.organization().map(str::to_owned);
         Ok(DingTalk {
             about: About {
                 root: setup.space.root.clone(),
@@ -46,6 +53,8 @@ impl DingTalk {
             space: setup.space,
             account: Account::open(setup.endpoint, setup.login, state_dir)?,
             versions: KnownVersions::default(),
+            shares: ShareBook::new(state_dir),
+            organization: OnceCell::new_with(organization),
         })
     }
 
@@ -156,6 +165,10 @@ impl Provider for DingTalk {
         usage.map_err(|error| error.during(format_args!("ask how full space {space} is")))
     }
 
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        Some(self)
+    }
+
     fn spaces(&self) -> Option<&dyn Spaces> {
         Some(self)
     }
@@ -170,7 +183,7 @@ impl Spaces for DingTalk {
 }
 
 /// The dentry in a detail answer, unless it is deleted.
-fn dentry_in(answer: &Fields, id: &ItemId) -> Result<Dentry> {
+pub(crate) fn dentry_in(answer: &Fields, id: &ItemId) -> Result<Dentry> {
     let fields = answer.get("dentry").and_then(Value::as_object);
     let fields = fields.ok_or_else(|| broken("the answer has no item"))?;
     let Some(dentry) = dentry::read(fields)? else {

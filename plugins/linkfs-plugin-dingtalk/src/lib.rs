@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The app needs the permissions `Storage.File.Read` and `Storage.DownloadInfo.Read`, and
-//! `Drive.Space.Read` to list a person's spaces. An online document
+//! `Drive.Space.Read` to list a person's spaces; to share it needs `Storage.Permission.Read`,
+//! `Storage.Permission.Write` and `Storage.Space.Read`. An online document
 //! has no bytes to download: it is a web document, with the address of its page.
 //!
 //! The map, from the outside in:
@@ -20,6 +21,9 @@
 //! - `drive` is the [`Provider`]: it asks `listing`, `links` and `usage` for
 //!   requests and hands them the answers; `spaces` tells what else could be mounted;
 //! - `dentry` reads one file or folder, `known_versions` remembers which version of it was shown;
+//! - `sharing` is the [`Sharing`](linkfs_provider::Sharing): `share_terms` says what the drive can
+//!   honour, `permissions` asks and changes who may do what, `share_plan` says what has to change, and
+//!   `share_book` keeps what was given;
 //! - `account` puts the app's token on a call and gets a new one when it is refused, as `login` says,
 //!   and keeps it in the `token_store`;
 //! - `client` makes one HTTP call; `refusal` reads why one did not succeed, `timestamp` the times.
@@ -36,7 +40,12 @@ mod known_versions;
 mod links;
 mod listing;
 mod login;
+mod permissions;
 mod refusal;
+mod share_book;
+mod share_plan;
+mod share_terms;
+mod sharing;
 mod space;
 mod spaces;
 mod timestamp;
@@ -49,6 +58,8 @@ mod account_tests;
 mod client_tests;
 #[cfg(test)]
 mod drive_tests;
+#[cfg(test)]
+mod sharing_tests;
 #[cfg(test)]
 mod test_server;
 

@@ -43,6 +43,14 @@ impl Login {
         }
     }
 
+    /// The organisation's id, where the login names it.
+    pub(crate) fn organization(&self) -> Option<&str> {
+        match self {
+            Login::Corp { corp_id, .. } => Some(corp_id),
+            Login::App { .. } | Login::Token { .. } => None,
+        }
+    }
+
     /// A name for these credentials that gives none of them away.
     pub(crate) fn fingerprint(&self, endpoint: &str) -> String {
         match self {

@@ -45,7 +45,7 @@ impl Account {
         let token = match &shared.mode {
             AuthMode::Token(token) => Some(Token::given(token.clone())),
             AuthMode::Refresh { .. } => shared.kept(),
-            AuthMode::Jwt { .. } => None,
+            AuthMode::Jwt { .. } | AuthMode::Nobody => None,
         };
         Ok(Account {
             shared: Arc::new(shared),
@@ -58,6 +58,15 @@ impl Account {
     /// # Errors
     /// Whatever the drive says; `LoginExpired` when renewing did not help.
     pub(crate) async fn call(&self, call: &Call) -> Result<Map<String, Value>> {
+        let answer = self.ask(call).await;
+        answer.map_err(|refusal| refusal.error)
+    }
+
+    /// As [`Account::call`], for who has to know more of a refusal.
+    ///
+    /// # Errors
+    /// As [`Account::call`].
+    pub(crate) async fn ask(&self, call: &Call) -> Result<Map<String, Value>, Refusal> {
         let pass = self.pass().await?;
         let refusal = match self.send(call, &pass).await {
             Ok(answer) => return Ok(answer),
@@ -99,13 +108,13 @@ impl Account {
     }
 
     fn can_renew(&self) -> bool {
-        !matches!(self.shared.mode, AuthMode::Token(_))
+        !matches!(self.shared.mode, AuthMode::Token(_) | AuthMode::Nobody)
     }
 
-    fn final_word(&self, refusal: Refusal) -> ProviderError {
+    fn final_word(&self, refusal: Refusal) -> Refusal {
         match refusal.is_about_login {
-            true => self.shared.mode.login_over(&refusal.error),
-            false => refusal.error,
+            true => self.shared.mode.login_over(&refusal.error).into(),
+            false => refusal,
         }
     }
 
@@ -115,6 +124,7 @@ impl Account {
         let pass = self.credential.pass();
         let now = self.shared.client.http.clock.now();
         match &pass.value {
+            None if !self.can_renew() => Ok(pass),
             None => self.renewed(pass.stamp).await,
             // A token that is about to end holds still: without a new one the call may succeed.
             Some(token) if token.is_due(now) => {
@@ -163,10 +173,9 @@ impl Shared {
     /// What follows on `old`, found out by one process at a time.
     async fn next(&self, old: Option<Token>) -> Result<Token> {
         match &self.mode {
-            AuthMode::Token(_) => Err(self.mode.login_over(&ProviderError::new(
-                ErrorKind::LoginExpired,
-                "it was refused",
-            ))),
+            AuthMode::Token(_) | AuthMode::Nobody => Err(self.mode.login_over(
+                &ProviderError::new(ErrorKind::LoginExpired, "it was refused"),
+            )),
             AuthMode::Jwt { app, key, claims } => {
                 let token = oauth::token_for_assertion(&self.client, app, key, claims).await;
                 token.map_err(|refusal| self.login_error(refusal))
@@ -257,12 +266,12 @@ impl AuthMode {
     fn secrets(&self) -> Vec<Secret<String>> {
         let app_secret = match self {
             AuthMode::Refresh { app, .. } | AuthMode::Jwt { app, .. } => app.client_secret.clone(),
-            AuthMode::Token(_) => None,
+            AuthMode::Token(_) | AuthMode::Nobody => None,
         };
         let own = match self {
             AuthMode::Token(token) => Some(token.clone()),
             AuthMode::Refresh { first, .. } => first.clone(),
-            AuthMode::Jwt { .. } => None,
+            AuthMode::Jwt { .. } | AuthMode::Nobody => None,
         };
         app_secret.into_iter().chain(own).collect()
     }
@@ -271,6 +280,7 @@ impl AuthMode {
     /// makes another account of it.
     fn fingerprint(&self, endpoint: &str) -> String {
         let (mode, client_id, first) = match self {
+            AuthMode::Nobody => ("nobody", "", ""),
             AuthMode::Token(_) => ("token", "", ""),
             AuthMode::Jwt { app, .. } => ("jwt", app.client_id.as_str(), ""),
             AuthMode::Refresh { app, first, .. } => {
@@ -284,6 +294,9 @@ impl AuthMode {
     /// What a person has to do when the login is over, with what the drive said.
     fn login_over(&self, said: &ProviderError) -> ProviderError {
         let advice = match self {
+            AuthMode::Nobody => {
+                "the share asks for a login: set `client_id` and `refresh_token`, or another login"
+            }
             AuthMode::Token(_) => "the token in `token` is no longer accepted: put a new one there",
             AuthMode::Refresh { .. } => {
                 "the login is over: run `linkfs login DRIVE`, or put a new token into \

@@ -1,17 +1,19 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::rand::{self, SystemRandom};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use linkfs_provider::{ErrorKind, ProviderError, Result, Secret};
+use linkfs_provider::{Result, Secret};
 use linkfs_provider_http::settings::invalid;
 use linkfs_provider_http::timestamp;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
+
+use crate::random;
 
 /// An assertion buys one token at once; it need not hold longer than that call takes.
 const LIFE: Duration = Duration::from_secs(60);
@@ -53,7 +55,7 @@ impl SigningKey {
     /// `Unavailable` when the system gives no randomness.
     pub(crate) fn assertion(&self, claims: &Claims, now: SystemTime) -> Result<Secret<String>> {
         let head = encoded(&json!({"alg": "RS256", "typ": "JWT"}));
-        let body = encoded(&claims.at(now, &random_text()?));
+        let body = encoded(&claims.at(now, &random::text()?));
         let text = format!("{head}.{body}");
         let mut signature = vec![0; self.0.public_modulus_len()];
         let signed = self.0.sign(
@@ -62,7 +64,7 @@ impl SigningKey {
             text.as_bytes(),
             &mut signature,
         );
-        signed.map_err(|error| no_randomness(&error))?;
+        signed.map_err(|error| random::none(&error))?;
         let signature = URL_SAFE_NO_PAD.encode(signature);
         Ok(Secret::new(format!("{text}.{signature}")))
     }
@@ -91,21 +93,6 @@ impl Claims {
     }
 }
 
-/// Text that nobody can guess: 128 bits.
-///
-/// # Errors
-/// `Unavailable` when the system gives no randomness.
-pub(crate) fn random_text() -> Result<String> {
-    let mut bytes = [0; 16];
-    rand::fill(&mut bytes).map_err(|error| no_randomness(&error))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-fn no_randomness(error: &aws_lc_rs::error::Unspecified) -> ProviderError {
-    let message = format!("the system gives no randomness: {error}");
-    ProviderError::new(ErrorKind::Unavailable, message)
-}
-
 fn encoded(part: &Value) -> String {
     URL_SAFE_NO_PAD.encode(part.to_string())
 }
@@ -116,6 +103,7 @@ pub(crate) mod tests {
     use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
     use base64::engine::general_purpose::STANDARD;
+    use linkfs_provider::ErrorKind;
 
     use super::*;
 

@@ -5,9 +5,9 @@ use linkfs_provider_http::{settings, signed_url};
 use percent_encoding::percent_decode_str;
 
 use crate::account::Account;
-use crate::assertion;
 use crate::config::{App, AuthMode, BrowserTerms};
 use crate::oauth::{self, Grant};
+use crate::random;
 
 /// A login in the browser, which brings back a code that buys the first tokens.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl BrowserLogin {
 impl Login for BrowserLogin {
     async fn begin(&self) -> Result<LoginStep> {
         let (app, browser, redirect_uri) = self.terms()?;
-        let state = assertion::random_text()?;
+        let state = random::text()?;
         let mut query = vec![
             ("client_id", app.client_id.as_str()),
             ("redirect_uri", redirect_uri),

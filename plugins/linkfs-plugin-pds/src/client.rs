@@ -15,6 +15,10 @@ pub(crate) struct Call {
     path: &'static str,
     content_type: &'static str,
     body: Secret<String>,
+    /// What it tells in confidence, so that the drive's own words must not repeat it.
+    secrets: Vec<Secret<String>>,
+    /// What opens the share that the call works in.
+    share_token: Option<Secret<String>>,
 }
 
 impl Call {
@@ -23,6 +27,8 @@ impl Call {
             path,
             content_type: "application/json; charset=utf-8",
             body: Secret::new(body.to_string()),
+            secrets: Vec::new(),
+            share_token: None,
         }
     }
 
@@ -31,7 +37,30 @@ impl Call {
             path,
             content_type: "application/x-www-form-urlencoded",
             body: Secret::new(path::pairs(fields)),
+            secrets: Vec::new(),
+            share_token: None,
         }
+    }
+
+    /// Keeps a secret of the body out of messages.
+    #[must_use]
+    pub(crate) fn hiding(mut self, secret: Option<&Secret<String>>) -> Self {
+        let secret = secret.filter(|secret| !secret.expose().is_empty());
+        self.secrets.extend(secret.cloned());
+        self
+    }
+
+    /// Works inside the share that this token opens.
+    #[must_use]
+    pub(crate) fn inside(mut self, share_token: Secret<String>) -> Self {
+        self.share_token = Some(share_token);
+        self
+    }
+
+    /// What the drive said of this call, without what the call told it in confidence.
+    fn clean(&self, text: &str) -> String {
+        let hide = |text: String, secret: &Secret<String>| text.replace(secret.expose(), "?");
+        self.secrets.iter().fold(text.to_owned(), hide)
     }
 }
 
@@ -41,6 +70,8 @@ pub(crate) struct Refusal {
     pub(crate) error: ProviderError,
     /// Whether a new login could turn it.
     pub(crate) is_about_login: bool,
+    /// Whether a new token of the share could turn it.
+    pub(crate) is_about_share: bool,
 }
 
 impl From<ProviderError> for Refusal {
@@ -48,6 +79,7 @@ impl From<ProviderError> for Refusal {
         Refusal {
             error,
             is_about_login: false,
+            is_about_share: false,
         }
     }
 }
@@ -72,11 +104,14 @@ impl Client {
         if let Some(access) = access {
             request = request.header("Authorization", format!("Bearer {}", access.expose()));
         }
+        if let Some(token) = &call.share_token {
+            request = request.header("x-share-token", token.expose());
+        }
         let sent = self.http.send(request.body(call.body.expose().clone()));
         let sent = sent.await;
         let status = sent.as_ref().ok().map(|answer| answer.status);
         let answer = match sent {
-            Ok(answer) => self.read(&answer),
+            Ok(answer) => self.read(call, &answer),
             Err(error) => Err(error.into()),
         };
         let ms = started.elapsed().as_millis();
@@ -84,23 +119,30 @@ impl Client {
         answer
     }
 
-    fn read(&self, answer: &Answer) -> Result<Map<String, Value>, Refusal> {
+    fn read(&self, call: &Call, answer: &Answer) -> Result<Map<String, Value>, Refusal> {
         let fields = answer.object();
         match (fields, answer.is_success()) {
             (Some(fields), true) => Ok(fields),
+            // Done, and nothing to tell.
+            (None, true) if answer.body().is_empty() && answer.status != 200 => Ok(Map::new()),
             (None, true) => {
                 let message = "the answer is not a JSON object";
                 Err(ProviderError::new(ErrorKind::Broken, message).into())
             }
-            (fields, false) => Err(self.refusal(answer, fields.as_ref())),
+            (fields, false) => Err(self.refusal(call, answer, fields.as_ref())),
         }
     }
 
-    fn refusal(&self, answer: &Answer, fields: Option<&Map<String, Value>>) -> Refusal {
+    fn refusal(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        fields: Option<&Map<String, Value>>,
+    ) -> Refusal {
         let said = Said::read(answer, fields);
-        let mut words = self
-            .http
-            .words(said.status, said.code.as_deref(), &said.message);
+        let code = said.code.as_deref().map(|code| call.clean(code));
+        let message = call.clean(&said.message);
+        let mut words = self.http.words(said.status, code.as_deref(), &message);
         if let Some(id) = &said.request_id {
             // The drive's operators ask for it.
             words += &format!(" (request {})", self.http.redactor.clean(id));
@@ -108,6 +150,7 @@ impl Client {
         Refusal {
             error: answer.with_wait(ProviderError::new(said.kind(), words)),
             is_about_login: said.is_about_login(),
+            is_about_share: said.is_about_share(),
         }
     }
 }

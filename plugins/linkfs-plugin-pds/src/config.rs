@@ -6,6 +6,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::assertion::{Claims, SigningKey};
+use crate::share_link::ShareAddress;
 
 /// Links hold for this long unless the settings say otherwise: longer ones mean fewer calls and leak
 /// worse.
@@ -14,6 +15,15 @@ const EXPIRE_SEC: u32 = 3600;
 /// The drive signs no link for longer: 32 hours.
 const LONGEST_EXPIRE_SEC: u32 = 115_200;
 
+/// The drive signs links into a share for no longer.
+const SHARE_EXPIRE_SEC: u32 = 600;
+
+/// Where a domain's own web application shows shares, as far as is known.
+const SHARE_URL_TEMPLATE: &str = "https://{domain_id}.apps.aliyunpds.com/disk/s/{share_id}";
+
+/// The place of the domain in it.
+const DOMAIN: &str = "{domain_id}";
+
 /// The settings as written. Words from a closed list are read as text and checked here, because a
 /// message about an unknown word must not repeat it: it could be a misplaced secret.
 #[derive(Debug, Default, Deserialize)]
@@ -21,7 +31,9 @@ const LONGEST_EXPIRE_SEC: u32 = 115_200;
 pub(crate) struct Config {
     domain: Option<String>,
     endpoint: Option<String>,
-    drive: String,
+    drive: Option<String>,
+    share: Option<String>,
+    password: Option<Secret<String>>,
     root: Option<String>,
     client_id: Option<String>,
     client_secret: Option<Secret<String>>,
@@ -37,6 +49,7 @@ pub(crate) struct Config {
     scope: Option<String>,
     url_order: Option<Vec<Secret<String>>>,
     expire_sec: Option<u32>,
+    share_url_template: Option<String>,
 }
 
 /// The settings as checked: every combination that can be written here makes sense.
@@ -47,6 +60,8 @@ pub(crate) struct Setup {
     pub(crate) drive_id: String,
     pub(crate) root: ItemId,
     pub(crate) link_terms: LinkTerms,
+    /// Unknown without a domain: then nothing can be shared.
+    pub(crate) share_address: Option<ShareAddress>,
 }
 
 /// How links are asked for and read.
@@ -57,9 +72,22 @@ pub(crate) struct LinkTerms {
     pub(crate) valid_for: Duration,
 }
 
+/// A share of somebody else, as checked.
+#[derive(Debug)]
+pub(crate) struct ShareSetup {
+    pub(crate) endpoint: Url,
+    pub(crate) auth: AuthMode,
+    pub(crate) share_id: String,
+    pub(crate) password: Option<Secret<String>>,
+    pub(crate) root: ItemId,
+    pub(crate) link_terms: LinkTerms,
+}
+
 /// How calls are authorized.
 #[derive(Debug)]
 pub(crate) enum AuthMode {
+    /// Not at all: a share is open to who knows its password.
+    Nobody,
     /// A ready token that nobody here can renew.
     Token(Secret<String>),
     /// A refresh token, from the settings or from a login in the browser.
@@ -98,28 +126,87 @@ impl Config {
     /// # Errors
     /// `Invalid`, naming the key and what to do.
     pub(crate) fn check(self) -> Result<Setup> {
-        if self.drive.is_empty() {
+        let drive_id = self.drive.clone().ok_or_else(|| {
+            invalid("`drive` is missing: put the drive's drive_id there, or into `share` the address of somebody's share")
+        })?;
+        if drive_id.is_empty() {
             return Err(invalid("`drive` is empty: put the drive's drive_id there"));
         }
-        let root = self.root.as_deref().unwrap_or("root");
-        if root.is_empty() {
-            return Err(invalid("`root` is empty: leave it out or name a folder id"));
+        if self.password.is_some() {
+            return Err(invalid("`password` is that of a `share`: remove it"));
         }
         Ok(Setup {
-            endpoint: self.endpoint()?,
+            endpoint: self.endpoint(self.domain.as_deref())?,
             auth: self.auth()?,
-            root: root.into(),
-            link_terms: self.link_terms()?,
-            drive_id: self.drive,
+            root: self.root()?,
+            link_terms: self.link_terms(EXPIRE_SEC, LONGEST_EXPIRE_SEC)?,
+            share_address: self.share_address()?,
+            drive_id,
         })
     }
 
-    fn endpoint(&self) -> Result<Url> {
+    /// Whether somebody's share is to be opened, and no drive of one's own.
+    pub(crate) fn is_share(&self) -> bool {
+        self.share.is_some()
+    }
+
+    /// As [`Config::check`], for a share of somebody else.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the key and what to do.
+    pub(crate) fn check_share(self) -> Result<ShareSetup> {
+        if self.drive.is_some() {
+            return Err(invalid(
+                "`drive` is not used with `share`: remove one of them",
+            ));
+        }
+        if self.share_url_template.is_some() {
+            return Err(invalid(
+                "`share_url_template` is not used with `share`: remove it",
+            ));
+        }
+        let (share_id, domain) = share_place(self.share.as_deref().unwrap_or(""))?;
+        let domain = self.domain.as_deref().or(domain.as_deref());
+        let password = self
+            .password
+            .as_ref()
+            .map(|password| password.expose().trim());
+        let password = password.filter(|password| !password.is_empty());
+        Ok(ShareSetup {
+            endpoint: self.endpoint(domain)?,
+            auth: self.visitor_auth()?,
+            password: password.map(|password| Secret::new(password.to_owned())),
+            root: self.root()?,
+            link_terms: self.link_terms(SHARE_EXPIRE_SEC, SHARE_EXPIRE_SEC)?,
+            share_id,
+        })
+    }
+
+    fn root(&self) -> Result<ItemId> {
+        match self.root.as_deref().unwrap_or("root") {
+            "" => Err(invalid("`root` is empty: leave it out or name a folder id")),
+            root => Ok(root.into()),
+        }
+    }
+
+    /// A share needs no login, unless it asks for one.
+    fn visitor_auth(&self) -> Result<AuthMode> {
+        let is_given = self.auth_mode.is_some()
+            || self.client_id.is_some()
+            || self.client_secret.is_some()
+            || self.credentials().iter().any(|(_, is_given, _)| *is_given);
+        match is_given {
+            true => self.auth(),
+            false => Ok(AuthMode::Nobody),
+        }
+    }
+
+    fn endpoint(&self, domain: Option<&str>) -> Result<Url> {
         let is_name = |domain: &str| {
             let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
             !domain.is_empty() && domain.chars().all(is_part)
         };
-        match (&self.domain, &self.endpoint) {
+        match (domain, &self.endpoint) {
             (Some(domain), _) if !is_name(domain) => Err(invalid(
                 "`domain` must be a domain id like bj9: letters, digits and hyphens",
             )),
@@ -131,10 +218,38 @@ impl Config {
         }
     }
 
-    fn link_terms(&self) -> Result<LinkTerms> {
-        let seconds = self.expire_sec.unwrap_or(EXPIRE_SEC);
-        if !(1..=LONGEST_EXPIRE_SEC).contains(&seconds) {
-            return Err(invalid("`expire_sec` must be 1 to 115200"));
+    fn share_address(&self) -> Result<Option<ShareAddress>> {
+        let template = self.share_url_template.as_deref();
+        let template = template.unwrap_or(SHARE_URL_TEMPLATE);
+        let template = match (template.contains(DOMAIN), self.known_domain()) {
+            (false, _) => template.to_owned(),
+            (true, Some(domain)) => template.replace(DOMAIN, domain),
+            (true, None) => return Ok(None),
+        };
+        let is_address = Url::parse(&template)
+            .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+        match is_address && template.contains(ShareAddress::ID) {
+            true => Ok(Some(ShareAddress(template))),
+            false => Err(invalid(
+                "`share_url_template` must be an address with {share_id} in it, like https://host/s/{share_id}",
+            )),
+        }
+    }
+
+    /// The domain, which the endpoint's name begins with.
+    fn known_domain(&self) -> Option<&str> {
+        let of_endpoint = || {
+            let (_, host) = self.endpoint.as_deref()?.split_once("://")?;
+            let (domain, rest) = host.split_once('.')?;
+            rest.contains(".aliyunpds.com").then_some(domain)
+        };
+        self.domain.as_deref().or_else(of_endpoint)
+    }
+
+    fn link_terms(&self, usual: u32, longest: u32) -> Result<LinkTerms> {
+        let seconds = self.expire_sec.unwrap_or(usual);
+        if !(1..=longest).contains(&seconds) {
+            return Err(invalid(format!("`expire_sec` must be 1 to {longest}")));
         }
         let name = |word: &Secret<String>| match word.expose().as_str() {
             "url" => Ok("url"),
@@ -258,7 +373,19 @@ impl Config {
     /// Refuses credentials of another mode: one of the two is a mistake, and guessing which would
     /// log in as somebody else.
     fn only(&self, mode: &str, keys: &[&str]) -> Result<()> {
-        let credentials = [
+        for (key, is_given, home) in self.credentials() {
+            if is_given && !keys.contains(&key) {
+                return Err(invalid(format!(
+                    "`{key}` is not used with auth_mode = \"{mode}\": remove it, or set auth_mode = \"{home}\""
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of logins, whether each is given, and the mode it belongs to.
+    fn credentials(&self) -> [(&'static str, bool, &'static str); 9] {
+        [
             ("token", self.token.is_some(), "token"),
             (
                 "refresh_token",
@@ -272,15 +399,28 @@ impl Config {
             ("jwt_subject", self.jwt_subject.is_some(), "jwt"),
             ("jwt_subject_type", self.jwt_subject_type.is_some(), "jwt"),
             ("jwt_auto_create", self.jwt_auto_create.is_some(), "jwt"),
-        ];
-        for (key, is_given, home) in credentials {
-            if is_given && !keys.contains(&key) {
-                return Err(invalid(format!(
-                    "`{key}` is not used with auth_mode = \"{mode}\": remove it, or set auth_mode = \"{home}\""
-                )));
-            }
+        ]
+    }
+}
+
+/// The id of the share at an address, and the domain that the address names; an id stands for itself.
+fn share_place(text: &str) -> Result<(String, Option<String>)> {
+    let (id, domain) = match Url::parse(text) {
+        Ok(url) => {
+            let mut segments = url.path().trim_end_matches('/').rsplit('/');
+            let id = segments.next().unwrap_or("").to_owned();
+            let host = url.host_str().unwrap_or("");
+            let domain = host.strip_suffix(".apps.aliyunpds.com");
+            (id, domain.map(str::to_owned))
         }
-        Ok(())
+        Err(_) => (text.to_owned(), None),
+    };
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match !id.is_empty() && id.chars().all(is_part) {
+        true => Ok((id, domain)),
+        false => Err(invalid(
+            "`share` must be the address of a share, which ends with its id, or the id alone",
+        )),
     }
 }
 
@@ -339,12 +479,82 @@ mod tests {
     }
 
     #[test]
+    fn the_address_of_shares_is_made_of_domain_and_template() {
+        let address = |changes: Value| setup(changes).unwrap().share_address.map(|known| known.0);
+        let usual = "https://bj9.apps.aliyunpds.com/disk/s/{share_id}".to_owned();
+        assert_eq!(address(json!({})), Some(usual.clone()));
+        let endpoint = json!({"domain": null, "endpoint": "https://bj9.api.aliyunpds.com"});
+        assert_eq!(address(endpoint), Some(usual));
+        let nameless = json!({"domain": null, "endpoint": "http://127.0.0.1:9001"});
+        assert_eq!(address(nameless.clone()), None);
+        let own = json!({"share_url_template": "https://h/{domain_id}/{share_id}"});
+        assert_eq!(address(own), Some("https://h/bj9/{share_id}".into()));
+        let message = "`share_url_template` must be an address with {share_id} in it, like https://host/s/{share_id}";
+        refused(json!({"share_url_template": "https://h/s"}), message);
+        refused(json!({"share_url_template": "h/{share_id}"}), message);
+    }
+
+    fn share(config: Value) -> Result<ShareSetup> {
+        let settings = linkfs_provider::Settings {
+            config: Secret::new(config.as_object().unwrap().clone()),
+            state_dir: Default::default(),
+        };
+        let config = settings.parse::<Config>()?;
+        assert!(config.is_share());
+        config.check_share()
+    }
+
+    #[test]
+    fn a_share_is_named_by_its_address_or_its_id() {
+        let address = "https://bj9.apps.aliyunpds.com/disk/s/9kQ2xYz1AbC/";
+        let setup = share(json!({"share": address, "password": "abcd\n"})).unwrap();
+        assert_eq!(setup.share_id, "9kQ2xYz1AbC");
+        assert_eq!(setup.endpoint.as_str(), "https://bj9.api.aliyunpds.com/");
+        assert_eq!(setup.password.unwrap().expose(), "abcd");
+        assert!(matches!(setup.auth, AuthMode::Nobody));
+        assert_eq!(setup.link_terms.valid_for, Duration::from_secs(600));
+        let plain = share(json!({"share": "9kQ2xYz1AbC", "domain": "bj9"})).unwrap();
+        assert_eq!(
+            (plain.share_id.as_str(), plain.password),
+            ("9kQ2xYz1AbC", None)
+        );
+        let own = json!({"share": address, "auth_mode": "token", "token": "fake"});
+        assert!(matches!(share(own).unwrap().auth, AuthMode::Token(_)));
+    }
+
+    #[test]
+    fn settings_that_a_share_has_no_use_for_are_refused() {
+        let refused = |more: Value, words: &str| {
+            let mut config = json!({"share": "S1", "domain": "bj9"});
+            let fields = config.as_object_mut().unwrap();
+            fields.extend(more.as_object().unwrap().clone());
+            let error = share(config).unwrap_err();
+            assert!(error.message.contains(words), "{error}");
+            assert!(!error.message.contains("s3cret"), "{error}");
+        };
+        refused(json!({"drive": "1"}), "`drive` is not used");
+        refused(
+            json!({"share_url_template": "https://h/{share_id}"}),
+            "not used",
+        );
+        refused(json!({"expire_sec": 601}), "1 to 600");
+        refused(json!({"share": "https://h/s3cret!"}), "`share` must be");
+        refused(json!({"share": "https://h/"}), "`share` must be");
+        refused(json!({"token": "s3cret"}), "auth_mode");
+        let error = setup(json!({"password": "s3cret"})).unwrap_err();
+        assert_eq!(error.message, "`password` is that of a `share`: remove it");
+    }
+
+    #[test]
     fn a_missing_key_is_named() {
         refused(
             json!({"domain": null}),
             "`domain` is missing: put the domain id there, or an address into `endpoint`",
         );
-        refused(json!({"drive": null}), "missing field `drive`");
+        refused(
+            json!({"drive": null}),
+            "`drive` is missing: put the drive's drive_id there, or into `share` the address of somebody's share",
+        );
         refused(
             json!({"client_id": null}),
             "auth_mode = \"refresh_token\" needs `client_id`",

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use linkfs_provider::{
-    About, ErrorKind, Item, ItemId, ItemKind, Link, Login, Page, PageToken, Provider,
-    ProviderError, Result, Spaces, Usage, Version, async_trait,
+    About, Item, ItemId, Link, Login, Page, PageToken, Provider, Result, Sharing, Spaces, Usage,
+    async_trait,
 };
 use serde_json::json;
 
@@ -11,11 +11,10 @@ use crate::account::Account;
 use crate::browser::BrowserLogin;
 use crate::client::Call;
 use crate::config::{LinkTerms, Setup};
+use crate::item::{self, TOP};
+use crate::sharing::PdsSharing;
 use crate::spaces::PdsSpaces;
-use crate::{item, links, listing, usage};
-
-/// What the drive takes for its top folder in the place of an id.
-const TOP: &str = "root";
+use crate::{links, listing, usage};
 
 /// One drive of one account.
 #[derive(Debug)]
@@ -25,6 +24,7 @@ pub(crate) struct PdsDrive {
     link_terms: LinkTerms,
     account: Arc<Account>,
     spaces: PdsSpaces,
+    sharing: PdsSharing,
     login: Option<BrowserLogin>,
 }
 
@@ -45,6 +45,7 @@ impl PdsDrive {
                 lists_oldest_first: true,
                 listing_ttl: None,
             },
+            sharing: PdsSharing::new(&account, &setup.drive_id, setup.share_address),
             drive_id: setup.drive_id,
             link_terms: setup.link_terms,
             spaces: PdsSpaces(account.clone()),
@@ -64,19 +65,7 @@ impl PdsDrive {
         }
         let body = json!({"drive_id": self.drive_id, "file_id": id.as_str()});
         let call = Call::json("/v2/file/get", &body);
-        let fields = self.account.call(&call).await?;
-        if !item::is_there(&fields) {
-            let message = "the item is in the recycle bin or not uploaded yet";
-            return Err(ProviderError::new(ErrorKind::NotFound, message));
-        }
-        let item = item::read(&fields)?;
-        match item.id == *id {
-            true => Ok(item),
-            false => {
-                let message = "the answer is about another item";
-                Err(ProviderError::new(ErrorKind::Broken, message))
-            }
-        }
+        item::asked_for(&self.account.call(&call).await?, id)
     }
 
     /// The top has a name in the place of an id, and the drive may refuse to tell of it. That it can
@@ -87,16 +76,7 @@ impl PdsDrive {
             .call(&listing::probe(&self.drive_id, id))
             .await?;
         listing::elements(&answer)?;
-        Ok(Item {
-            id: id.clone(),
-            name: id.to_string(),
-            kind: ItemKind::Folder,
-            modified: None,
-            created: None,
-            version: Version("folder".into()),
-            hashes: Default::default(),
-            mime: None,
-        })
+        Ok(item::top(id))
     }
 
     async fn link(&self, file: &ItemId) -> Result<Link> {
@@ -141,6 +121,10 @@ impl Provider for PdsDrive {
 
     fn login(&self) -> Option<&dyn Login> {
         self.login.as_ref().map(|login| login as &dyn Login)
+    }
+
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        Some(&self.sharing)
     }
 
     fn spaces(&self) -> Option<&dyn Spaces> {

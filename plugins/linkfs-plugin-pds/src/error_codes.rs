@@ -37,6 +37,12 @@ impl Said {
         by_code.unwrap_or_else(|| status::kind(self.status))
     }
 
+    /// Whether a new token of the share could turn the refusal.
+    pub(crate) fn is_about_share(&self) -> bool {
+        let code = self.code.as_deref();
+        code.is_some_and(|code| is_kind_of(code, SHARE_TOKEN))
+    }
+
     /// Whether a new login could turn the refusal.
     pub(crate) fn is_about_login(&self) -> bool {
         match self.code.as_deref() {
@@ -46,6 +52,9 @@ impl Said {
         }
     }
 }
+
+/// The token of a share is over, or never was one.
+const SHARE_TOKEN: &str = "ShareLinkTokenInvalid";
 
 fn first_of(fields: &Map<String, Value>, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| value::text_of(fields, name))
@@ -64,6 +73,7 @@ fn is_login_code(code: &str) -> bool {
 fn by_code(code: &str) -> Option<ErrorKind> {
     let table = [
         ("NotFound", NotFound),
+        (SHARE_TOKEN, Denied),
         ("Forbidden", Denied),
         ("UserNotAllowedAccessResource", Denied), // blocked content
         ("QuotaExhausted", Denied),
@@ -128,6 +138,7 @@ mod tests {
         check(401, "", LoginExpired, true);
         check(401, "A401XX", LoginExpired, true);
         check(401, "ForbiddenNoPermission", Denied, false);
+        check(401, "ShareLinkTokenInvalid", Denied, false);
     }
 
     #[test]

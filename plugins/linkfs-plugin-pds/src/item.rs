@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use linkfs_provider::{
-    ByteCount, ErrorKind, Hashes, Item, ItemKind, ProviderError, Result, Version,
+    ByteCount, ErrorKind, Hashes, Item, ItemId, ItemKind, ProviderError, Result, Version,
 };
 use linkfs_provider_http::{timestamp, value};
 use serde_json::{Map, Value};
@@ -28,6 +28,42 @@ pub(crate) fn read(fields: &Map<String, Value>) -> Result<Item> {
         hashes,
         mime: mime(fields),
     })
+}
+
+/// What the drive takes for a top folder in the place of an id.
+pub(crate) const TOP: &str = "root";
+
+/// The item that was asked for by its id.
+///
+/// # Errors
+/// `NotFound` for one that is not there to be shown, `Broken` for another one and as [`read`].
+pub(crate) fn asked_for(fields: &Map<String, Value>, id: &ItemId) -> Result<Item> {
+    if !is_there(fields) {
+        let message = "the item is in the recycle bin or not uploaded yet";
+        return Err(ProviderError::new(ErrorKind::NotFound, message));
+    }
+    let item = read(fields)?;
+    match item.id == *id {
+        true => Ok(item),
+        false => {
+            let message = "the answer is about another item";
+            Err(ProviderError::new(ErrorKind::Broken, message))
+        }
+    }
+}
+
+/// The top folder, of which the drive may refuse to tell.
+pub(crate) fn top(id: &ItemId) -> Item {
+    Item {
+        id: id.clone(),
+        name: id.to_string(),
+        kind: ItemKind::Folder,
+        modified: None,
+        created: None,
+        version: Version("folder".into()),
+        hashes: Hashes::new(),
+        mime: None,
+    }
 }
 
 /// Whether there is an item to show: not one still being uploaded, nor one in the recycle bin.

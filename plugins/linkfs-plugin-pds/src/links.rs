@@ -9,12 +9,18 @@ use crate::config::LinkTerms;
 
 /// Asks for the link of one file: a call signs no more.
 pub(crate) fn call(drive_id: &str, file: &ItemId, terms: &LinkTerms) -> Call {
-    let body = json!({
-        "drive_id": drive_id,
+    let body = body(("drive_id", drive_id), file, terms);
+    Call::json("/v2/file/get_download_url", &body)
+}
+
+/// What is asked of what holds the file, a drive or a share.
+pub(crate) fn body((holder, id): (&str, &str), file: &ItemId, terms: &LinkTerms) -> Value {
+    let mut body = json!({
         "file_id": file.as_str(),
         "expire_sec": terms.valid_for.as_secs(),
     });
-    Call::json("/v2/file/get_download_url", &body)
+    body[holder] = json!(id);
+    body
 }
 
 /// The link in an answer that came at the drive's time `now`.

@@ -10,29 +10,40 @@ use crate::item;
 /// The largest page the drive gives.
 pub(crate) const PAGE_SIZE: u32 = 100;
 
+/// The call for all of them.
+pub(crate) const PATH: &str = "/v2/file/list";
+
 /// Asks for a page of a folder, oldest children first: that order is unaffected by renames, and new
 /// files land on the last page.
 pub(crate) fn call(drive_id: &str, folder: &ItemId, after: Option<&PageToken>) -> Call {
-    page_call(drive_id, folder, after, PAGE_SIZE)
+    let body = body(("drive_id", drive_id), folder, after, PAGE_SIZE);
+    Call::json(PATH, &body)
 }
 
 /// Asks whether a folder is there, without asking for much of it.
 pub(crate) fn probe(drive_id: &str, folder: &ItemId) -> Call {
-    page_call(drive_id, folder, None, 1)
+    let body = body(("drive_id", drive_id), folder, None, 1);
+    Call::json(PATH, &body)
 }
 
-fn page_call(drive_id: &str, folder: &ItemId, after: Option<&PageToken>, limit: u32) -> Call {
+/// What is asked of what holds the folder, a drive or a share.
+pub(crate) fn body(
+    (holder, id): (&str, &str),
+    folder: &ItemId,
+    after: Option<&PageToken>,
+    limit: u32,
+) -> Value {
     let mut body = json!({
-        "drive_id": drive_id,
         "parent_file_id": folder.as_str(),
         "limit": limit,
         "order_by": "created_at",
         "order_direction": "ASC",
     });
+    body[holder] = json!(id);
     if let Some(after) = after {
         body["marker"] = json!(after.0);
     }
-    Call::json("/v2/file/list", &body)
+    body
 }
 
 /// The page in an answer to `call` with the marker `after`. Short and empty pages are legal: the

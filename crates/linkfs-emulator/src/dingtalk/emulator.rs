@@ -290,6 +290,12 @@ impl Emulator {
         self.drive.permissions.members(id)
     }
 
+    /// Gives somebody a role on a file, as another program would; `kind` is such as `USER`.
+    pub fn grant(&self, id: &str, kind: &str, member: &str, role: &str) {
+        let corp = &self.drive.space.corp;
+        self.drive.permissions.grant(id, kind, member, corp, role);
+    }
+
     /// Who else may see a file, such as `ORG_READ`, when it was set.
     pub fn scope(&self, id: &str) -> Option<String> {
         self.drive.permissions.scope(id)

@@ -91,6 +91,11 @@ pub struct Knobs {
     pub quota_bytes: i64,
     /// Overrides the sum of the files' sizes.
     pub used_bytes: Option<u64>,
+
+    /// What the scope of a file's permissions is called until it is set; the documents do not say.
+    pub first_scope: String,
+    /// The question for a scope is answered without one.
+    pub hides_scopes: bool,
 }
 
 /// The names of the fields of errors.
@@ -227,6 +232,8 @@ impl Default for Knobs {
             quota_shape: QuotaShape::Partition,
             quota_bytes: 100 << 30,
             used_bytes: None,
+            first_scope: "PRIVATE".into(),
+            hides_scopes: false,
         }
     }
 }

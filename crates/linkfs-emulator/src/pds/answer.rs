@@ -32,6 +32,15 @@ impl Answer {
         }
     }
 
+    /// 204: done, and nothing to tell.
+    pub(crate) fn empty() -> Self {
+        Self {
+            status: 204,
+            body: String::new(),
+            headers: Vec::new(),
+        }
+    }
+
     /// 302 to another address.
     pub(crate) fn redirect(to: String) -> Self {
         Self {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::answer::{Answer, Failure, Outcome, error_body, usual_code};
 use super::drive::{Drive, named_files};
-use super::{batch, drives, files, links, listing, oauth};
+use super::{batch, drives, files, links, listing, oauth, share_links, share_visits};
 use crate::Action;
 use crate::body::{BodyPlan, Conduct};
 use crate::call::Call;
@@ -29,6 +29,14 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "file/scan", "scan"),
     ("POST", "file/get_download_url", "download"),
     ("GET", "file/download", "redirect"),
+    ("POST", "file/get_share_link_download_url", "share.download"),
+    ("POST", "share_link/create", "share.create"),
+    ("POST", "share_link/get", "share.get"),
+    ("POST", "share_link/list", "share.list"),
+    ("POST", "share_link/update", "share.update"),
+    ("POST", "share_link/cancel", "share.cancel"),
+    ("POST", "share_link/get_by_anonymous", "share.look"),
+    ("POST", "share_link/get_share_token", "share.token"),
     ("POST", "batch", "batch"),
     ("POST", "drive/get", "drive"),
     ("POST", "drive/get_default_drive", "drive.default"),
@@ -64,7 +72,7 @@ async fn serve(
     let name = call_name(call.method.as_str(), path).unwrap_or("unknown");
     let files = named_files(&call);
     cloud.counters.call(name);
-    if name == "download" {
+    if matches!(name, "download" | "share.download") {
         cloud.counters.download_batch(&files);
     }
     let latency = cloud.pacing.get().api_latency_ms;
@@ -108,6 +116,7 @@ fn answer(drive: &Drive, call: &Call, name: &str, strikes: &[Strike]) -> Answer 
         "token" => Ok(oauth::token(drive, call)),
         "authorize" => oauth::authorize(drive, call),
         "redirect" => links::redirect(drive, call),
+        "share.cancel" => share_links::cancel(drive, call),
         "batch" => batch::batch(drive, call).map(|body| Answer::json(&body)),
         name => dispatch(drive, call, name, strikes).map(|body| Answer::json(&body)),
     });
@@ -120,10 +129,18 @@ fn admitted(drive: &Drive, call: &Call, name: &str, strikes: &[Strike]) -> Resul
     if matches!(name, "token" | "authorize") {
         return Ok(());
     }
-    let now = drive.cloud.clock.now();
-    let header = call.header("authorization");
-    let admitted = drive.accounts.admit(header, &drive.knobs.get(), now);
-    if admitted.is_err() {
+    let admitted = match name {
+        // Whoever holds the link may look, and ask for a token with its password.
+        "share.look" | "share.token" => Ok(()),
+        "list" | "get" | "share.download" if call.field("share_id").is_some() => {
+            admit_visitor(drive, call)
+        }
+        _ => admit_user(drive, call),
+    };
+    if admitted
+        .as_ref()
+        .is_err_and(|failure| failure.status == 401)
+    {
         drive.cloud.counters.unauthorized();
     }
     admitted?;
@@ -132,6 +149,20 @@ fn admitted(drive: &Drive, call: &Call, name: &str, strikes: &[Strike]) -> Resul
         return Err(Failure::new(400, "InvalidRequestJSONFormat", text));
     }
     Ok(())
+}
+
+fn admit_user(drive: &Drive, call: &Call) -> Result<(), Failure> {
+    let now = drive.cloud.clock.now();
+    let header = call.header("authorization");
+    drive.accounts.admit(header, &drive.knobs.get(), now)
+}
+
+/// Inside a share its own token is enough, unless it asks for users of the domain.
+fn admit_visitor(drive: &Drive, call: &Call) -> Result<(), Failure> {
+    match share_visits::visited(drive, call)? {
+        Some(share) if !share.switches.require_login => Ok(()),
+        _ => admit_user(drive, call),
+    }
 }
 
 /// The failure that a fault asks for.
@@ -157,6 +188,13 @@ pub(crate) fn dispatch(drive: &Drive, call: &Call, name: &str, strikes: &[Strike
         "get" => files::get(drive, call),
         "get_by_path" => files::get_by_path(drive, call),
         "download" => links::get_download_url(drive, call),
+        "share.create" => share_links::create(drive, call),
+        "share.get" => share_links::get(drive, call),
+        "share.list" => share_links::list(drive, call),
+        "share.update" => share_links::update(drive, call),
+        "share.look" => share_visits::look(drive, call),
+        "share.token" => share_visits::token(drive, call),
+        "share.download" => share_visits::download(drive, call),
         "drive" => drives::get(drive, call),
         "drive.default" => drives::default(drive),
         "drive.list" => drives::mine(drive, call),

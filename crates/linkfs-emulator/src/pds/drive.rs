@@ -9,6 +9,7 @@ use super::answer::Failure;
 use super::data::DataPorts;
 use super::ids::tree_id;
 use super::knobs::{CrcShape, Knobs, TimeShape};
+use super::share_book::ShareBook;
 use crate::call::Call;
 use crate::checksums::{Checksum, Checksums};
 use crate::clock::json_date;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) drive_id: String,
     /// Files that somebody has begun to upload.
     pub(crate) uploading: Mutex<HashSet<String>>,
+    pub(crate) shares: ShareBook,
 }
 
 impl Drive {
@@ -173,6 +175,7 @@ impl Knobs {
 pub(crate) fn named_files(call: &Call) -> Vec<String> {
     let in_body = ["file_id", "parent_file_id"].map(|name| call.text(name).map(str::to_owned));
     let ids = in_body.into_iter().chain([call.query("file_id")]).flatten();
+    let ids = ids.chain(call.texts("file_id_list"));
     ids.filter_map(|id| tree_id(&id).map(str::to_owned))
         .collect()
 }

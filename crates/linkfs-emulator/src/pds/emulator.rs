@@ -11,6 +11,7 @@ use super::drive::{Drive, Shared};
 use super::ids::file_id;
 use super::knobs::Knobs;
 use super::oss_link::OssKey;
+use super::share_book::{Share, ShareBook};
 use crate::checksums::Checksums;
 use crate::control::{self, Controlled};
 use crate::object_store::ObjectStore;
@@ -283,6 +284,28 @@ impl Emulator {
         }
     }
 
+    /// Every share link ever made, oldest first.
+    pub fn shares(&self) -> Vec<Share> {
+        self.drive.shares.pages().shares.clone()
+    }
+
+    /// Shares files, by the tree's ids, as another program of the user would; `change` sets the
+    /// terms. Gives the share's id.
+    pub fn share(&self, files: &[String], change: impl FnOnce(&mut Share)) -> String {
+        let now = self.drive.cloud.clock.now();
+        let mut pages = self.drive.shares.pages();
+        let mut share = pages.draft(files.to_vec(), "shared".into(), now);
+        change(&mut share);
+        let id = share.id.clone();
+        pages.shares.push(share);
+        id
+    }
+
+    /// All tokens of visitors end, as if their time were over; new ones are to be had.
+    pub fn expire_share_tokens(&self) {
+        self.drive.shares.pages().expire_tokens();
+    }
+
     /// The keys of a linkfs drive that uses this emulator. Each call brings a refresh token of
     /// its own, since one that two use dies for the second.
     pub fn mount_config(&self) -> serde_json::Value {
@@ -290,6 +313,7 @@ impl Emulator {
         serde_json::json!({
             "plugin": "pds",
             "endpoint": self.endpoint(),
+            "domain": self.drive.domain,
             "drive": self.drive_id(),
             "client_id": self.credentials().client_id,
             "refresh_token": self.drive.accounts.hand_out(now),
@@ -375,6 +399,7 @@ fn build(options: Options, hosts: [String; 4]) -> Drive {
         domain: options.domain,
         drive_id: options.drive,
         uploading: Mutex::new(HashSet::new()),
+        shares: ShareBook::default(),
         cloud,
     })
 }

@@ -6,7 +6,7 @@ use super::answer::{Failure, Outcome};
 use super::drive::Drive;
 use super::ids::file_id;
 use super::knobs::Knobs;
-use super::links;
+use super::{links, share_visits};
 use crate::call::Call;
 use crate::mime::suffix;
 use crate::{Content, Node, ROOT_ID, Tree};
@@ -14,7 +14,10 @@ use crate::{Content, Node, ROOT_ID, Tree};
 /// `file/get`
 pub(crate) fn get(drive: &Drive, call: &Call) -> Outcome {
     let extras = Extras::read(call)?;
-    let node = drive.called_node(call)?;
+    let node = match share_visits::visited(drive, call)? {
+        Some(share) => share_visits::node(drive, call, &share)?,
+        None => drive.called_node(call)?,
+    };
     Ok(item(drive, &drive.knobs.get(), &node, &extras))
 }
 

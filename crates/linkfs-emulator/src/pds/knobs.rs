@@ -86,6 +86,11 @@ pub struct Knobs {
     pub has_get_by_path: bool,
     /// `batch` takes `/file/get_download_url`.
     pub batches_links: bool,
+
+    /// Share links come with `share_url`, as in older documents.
+    pub tells_share_url: bool,
+    /// The answer to a change of a share holds what was changed alone, as in the example.
+    pub share_update_tells_changes_only: bool,
 }
 
 /// When a refresh token that was traded for a new one ends.
@@ -228,6 +233,8 @@ impl Default for Knobs {
             group_drives: 0,
             has_get_by_path: true,
             batches_links: true,
+            tells_share_url: false,
+            share_update_tells_changes_only: false,
         }
     }
 }

@@ -24,31 +24,57 @@ const FILE_NAME_MAX: usize = 1024;
 /// The example of the documents, which is the layout of a time and no time.
 const TIME_LAYOUT: &str = "2006-01-02T15:04:05.999Z07:00";
 
+/// What a call says about the link it wants.
+pub(crate) struct LinkTerms<'a> {
+    life_s: u64,
+    file_name: Option<&'a str>,
+    content_type: Option<&'a str>,
+}
+
+impl<'a> LinkTerms<'a> {
+    pub(crate) fn read(
+        call: &'a Call,
+        life_default_s: u64,
+        life_max_s: u64,
+    ) -> Result<Self, Failure> {
+        let life_s = match call.field("expire_sec") {
+            None => life_default_s,
+            Some(_) => call
+                .number("expire_sec")
+                .ok_or_else(|| Failure::wrong_format("expire_sec"))?,
+        };
+        if !(1..=life_max_s).contains(&life_s) {
+            return Err(Failure::out_of_range("expire_sec"));
+        }
+        let file_name = call.text("file_name");
+        if file_name.is_some_and(|name| name.chars().count() > FILE_NAME_MAX) {
+            return Err(Failure::out_of_range("file_name"));
+        }
+        Ok(Self {
+            life_s,
+            file_name,
+            content_type: call.text("response_content_type"),
+        })
+    }
+}
+
 /// `file/get_download_url`
 pub(crate) fn get_download_url(drive: &Drive, call: &Call) -> Outcome {
     let knobs = drive.knobs.get();
-    let asked = match call.field("expire_sec") {
-        None => knobs.link_life_default_s,
-        Some(_) => call
-            .number("expire_sec")
-            .ok_or_else(|| Failure::wrong_format("expire_sec"))?,
-    };
-    if !(1..=knobs.link_life_max_s).contains(&asked) {
-        return Err(Failure::out_of_range("expire_sec"));
-    }
-    let name = call.text("file_name");
-    if name.is_some_and(|name| name.chars().count() > FILE_NAME_MAX) {
-        return Err(Failure::out_of_range("file_name"));
-    }
+    let terms = LinkTerms::read(call, knobs.link_life_default_s, knobs.link_life_max_s)?;
     let node = drive.called_node(call)?;
-    refuse_folders(&node)?;
-    let more = overrides(
-        name.unwrap_or(&node.name),
-        call.text("response_content_type"),
-    );
+    of_node(drive, &node, &terms)
+}
+
+/// The link to a file, over every line there is.
+pub(crate) fn of_node(drive: &Drive, node: &Node, terms: &LinkTerms<'_>) -> Outcome {
+    let knobs = drive.knobs.get();
+    refuse_folders(node)?;
+    let name = terms.file_name.unwrap_or(&node.name);
+    let more = overrides(name, terms.content_type);
     drive.cloud.counters.link(&node.id);
-    let life = life(drive, asked);
-    let sign = |line| link(drive, &node, line, life, &more);
+    let life = life(drive, terms.life_s);
+    let sign = |line| link(drive, node, line, life, &more);
     let mut body = json!({
         "method": "GET",
         "domain_id": drive.domain,
@@ -77,7 +103,7 @@ pub(crate) fn get_download_url(drive: &Drive, call: &Call) -> Outcome {
     }
     if !knobs.omits_link_facts {
         body["size"] = knobs.size(node.size());
-        if let Some(checksum) = drive.checksum(&node) {
+        if let Some(checksum) = drive.checksum(node) {
             knobs.put_checksum(&mut body, &checksum);
         }
     }

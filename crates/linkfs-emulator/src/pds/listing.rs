@@ -7,6 +7,7 @@ use super::drive::Drive;
 use super::files::{Extras, item};
 use super::knobs::Knobs;
 use super::paging::{Marker, Page, PageRequest};
+use super::share_visits;
 use crate::call::Call;
 use crate::faults::Strike;
 use crate::{Action, Node};
@@ -14,26 +15,34 @@ use crate::{Action, Node};
 /// `file/list`: one page of a folder.
 pub(crate) fn list(drive: &Drive, call: &Call, strikes: &[Strike]) -> Outcome {
     let knobs = drive.knobs.get();
-    let has_tree = drive.names_the_tree(call)?;
+    let share = share_visits::visited(drive, call)?;
+    let has_tree = share.is_some() || drive.names_the_tree(call)?;
     let parent = call
         .text("parent_file_id")
         .filter(|id| !id.is_empty())
         .ok_or_else(|| Failure::missing("parent_file_id"))?;
     let extras = Extras::read(call)?;
     let now = drive.cloud.clock.now();
-    let request = PageRequest::read(call, &knobs, parent, now)?;
+    let of = match &share {
+        None => parent.into(),
+        Some(share) => format!("{} {parent}", share.id),
+    };
+    let request = PageRequest::read(call, &knobs, &of, now)?;
     let filter = Filter::read(drive, call, &knobs)?;
     if !has_tree {
         return Ok(json!({"items": [], "next_marker": knobs.maybe("")}));
     }
-    let folder = drive.node(parent)?;
-    if !folder.is_folder() {
-        return Err(Failure::wrong_format("parent_file_id"));
-    }
-    let tree = &drive.cloud.tree;
-    let page = Page::of_folder(tree, &folder.id, &request, &knobs, |node| {
-        filter.takes(node)
-    });
+    let wanted = |node: &Node| filter.takes(node);
+    let page = match &share {
+        Some(share) => share_visits::page(drive, share, parent, &request, &knobs, wanted)?,
+        None => {
+            let folder = drive.node(parent)?;
+            if !folder.is_folder() {
+                return Err(Failure::wrong_format("parent_file_id"));
+            }
+            Page::of_folder(&drive.cloud.tree, &folder.id, &request, &knobs, wanted)
+        }
+    };
     let page = strike(page, call, &request, strikes);
     Ok(answer(drive, &knobs, &page, &extras))
 }

@@ -3,4 +3,5 @@
 mod client;
 mod items;
 mod links;
+mod shares;
 mod tokens;
