@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use linkfs_provider::{ByteCount, Item, ItemKind, Share, Version, WebAddress};
+use linkfs_provider::{ByteCount, Item, ItemId, ItemKind, Share, Version, WebAddress};
 
 use crate::block_cache::BlockCache;
 use crate::{Drive, sharing, shortcut};
@@ -26,6 +26,12 @@ impl NodeId {
     pub(crate) const STATUS: NodeId = NodeId(3);
     /// Its folder of open shares.
     pub(crate) const SHARES: NodeId = NodeId(4);
+    /// Where commands are written.
+    pub(crate) const CONSOLE: NodeId = NodeId(5);
+    /// The folder of tasks.
+    pub(crate) const TASKS: NodeId = NodeId(6);
+    /// Numbers for monitoring.
+    pub(crate) const METRICS: NodeId = NodeId(7);
     /// Items are numbered from here on.
     const FIRST_ITEM: u64 = 1024;
 }
@@ -84,6 +90,14 @@ pub(crate) enum What {
     Control,
     /// The control folder's `status`.
     Status,
+    /// The control folder's `metrics`.
+    Metrics,
+    /// The control folder's `control`.
+    Console,
+    /// The control folder's `tasks`.
+    Tasks,
+    /// A task by its name, as a file in it.
+    Task(String),
     /// The control folder's `shares`.
     Shares,
     /// An open share, as a file in it.
@@ -108,8 +122,10 @@ impl Node {
 
     pub(crate) fn kind(&self) -> Kind {
         match &self.what {
-            What::Top | What::Control | What::Shares => Kind::Folder,
-            What::Status | What::Share { .. } => Kind::File,
+            What::Top | What::Control | What::Shares | What::Tasks => Kind::Folder,
+            What::Status | What::Metrics | What::Console | What::Task(_) | What::Share { .. } => {
+                Kind::File
+            }
             What::Item { item, .. } => match item.kind {
                 ItemKind::Folder => Kind::Folder,
                 ItemKind::File { .. } | ItemKind::WebDocument { .. } => Kind::File,
@@ -124,7 +140,7 @@ impl Node {
                 let text = sharing::share_text(drive.name(), share);
                 (ByteCount(text.len() as u64), Some(sharing::end_of(share)))
             }
-            What::Top | What::Control | What::Status | What::Shares => (ByteCount(0), None),
+            _ => (ByteCount(0), None),
         };
         Attributes {
             id: self.id,
@@ -138,10 +154,7 @@ impl Node {
 
     /// Whether it belongs to the control folder.
     pub(crate) fn is_control(&self) -> bool {
-        match self.what {
-            What::Control | What::Status | What::Shares | What::Share { .. } => true,
-            What::Top | What::Item { .. } => false,
-        }
+        !matches!(self.what, What::Top | What::Item { .. })
     }
 
     pub(crate) fn item(&self) -> Option<(&Arc<Drive>, &Item)> {
@@ -277,6 +290,33 @@ impl Nodes {
         let fewer = before.map_or(0, |before| before.memory());
         self.cache.count_names(node.memory(), fewer);
         node
+    }
+
+    /// The node of a task; the same number as before for the same name.
+    pub(crate) fn put_task(&self, name: &str) -> Arc<Node> {
+        let mut by_id = self.lock();
+        let mut hasher = DefaultHasher::new();
+        ("task", name).hash(&mut hasher);
+        let mut id = NodeId(hasher.finish().max(NodeId::FIRST_ITEM));
+        let is_other =
+            |taken: &Arc<Node>| !matches!(&taken.what, What::Task(known) if known == name);
+        while by_id.get(&id).is_some_and(is_other) {
+            id = NodeId(id.0.wrapping_add(1).max(NodeId::FIRST_ITEM));
+        }
+        let node = Node::new(id, NodeId::TASKS, name, What::Task(name.to_owned()));
+        by_id.insert(id, node.clone());
+        node
+    }
+
+    /// The folder that shows an item.
+    pub(crate) fn folder_of(&self, drive: &Drive, item: &ItemId) -> Option<NodeId> {
+        let by_id = self.lock();
+        let mut folders = by_id.values().filter(|node| node.kind() == Kind::Folder);
+        let found = folders.find(|node| {
+            let shown = node.item();
+            shown.is_some_and(|(known, shown)| known.name() == drive.name() && shown.id == *item)
+        });
+        found.map(|node| node.id)
     }
 
     /// The node of an open share as just listed; the same number as before for the same share.

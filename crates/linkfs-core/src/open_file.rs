@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::block::Block;
 use crate::content::{Content, Read};
+use crate::control::Console;
 use crate::listing::Listing;
 use crate::memory::Admission;
 use crate::node::Node;
@@ -100,6 +101,8 @@ pub(crate) enum Handle {
     Folder(Arc<Node>, Arc<Listing>),
     /// The text of a control file or a shortcut, made when it was opened.
     Text(Bytes),
+    /// Commands are written to it and answers read from it.
+    Console(Arc<Console>),
 }
 
 /// The open handles.

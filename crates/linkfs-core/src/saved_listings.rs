@@ -19,6 +19,7 @@ use linkfs_provider::ItemId;
 
 use crate::digest::hex_digest;
 use crate::node::Node;
+use crate::private_file;
 pub(crate) use file::Saved;
 use file::Subject;
 
@@ -170,11 +171,11 @@ impl SavedListings {
     fn fulfil(&self, folder: &ItemId, wish: &Wish) -> io::Result<()> {
         let path = self.path(folder);
         match wish {
-            Wish::Removed => file::remove(&path),
+            Wish::Removed => private_file::remove(&path),
             Wish::Written { nodes, made } => {
                 let items = nodes.iter().filter_map(|node| node.item());
                 let items = items.map(|(_, item)| item).collect();
-                file::replace(&path, &file::encode(self.subject(folder), *made, items))
+                private_file::replace(&path, &file::encode(self.subject(folder), *made, items))
             }
         }
     }
@@ -202,7 +203,7 @@ impl SavedListings {
             None => {
                 tracing::debug!(path = %path.display(), "no listing of this program: removed");
                 // What cannot be removed is written over.
-                let _may_stay = file::remove(&path);
+                let _may_stay = private_file::remove(&path);
             }
         }
         saved

@@ -6,7 +6,7 @@ use crate::block_cache::BlockCache;
 use crate::listing::{self, Listing, Phase};
 use crate::node::{Attributes, Node, NodeId, Nodes, What};
 use crate::{Drive, Error, Result, control_folder};
-use linkfs_provider::{Item, ItemKind, Version};
+use linkfs_provider::{Item, ItemId, ItemKind, Version};
 
 /// How long a request waits for a fresh listing of a folder that has an older one: beyond this
 /// the older one is better than a user who waits. With a short deadline the refresh fails before.
@@ -198,15 +198,12 @@ impl Tree {
                 return known.ok_or(Error::NotFound);
             }
             What::Control => {
-                let inside = vec![self.node(NodeId::STATUS)?, self.node(NodeId::SHARES)?];
                 return Ok(Folder {
-                    newest: Listing::of(inside, self.listing_ttl),
+                    newest: Listing::of(control_folder::inside(), self.listing_ttl),
                     complete: None,
                 });
             }
-            What::Item { .. } | What::Status | What::Shares | What::Share { .. } => {
-                return Err(Error::NotAFolder);
-            }
+            _ => return Err(Error::NotAFolder),
         };
         let mut folders = self.lock_folders();
         let known = folders.get(&folder.id);
@@ -261,6 +258,16 @@ impl Tree {
         self.lock_folders().remove(&folder);
         if let Some(saved) = &drive.saved_listings {
             saved.forget(&item.id);
+        }
+    }
+
+    /// As [`Tree::forget_listing`], for the folder that shows an item, which may not be known yet.
+    pub(crate) fn forget_folder(&self, drive: &Drive, folder: &ItemId) {
+        if let Some(node) = self.nodes.folder_of(drive, folder) {
+            self.forget_listing(node);
+        }
+        if let Some(saved) = &drive.saved_listings {
+            saved.forget(folder);
         }
     }
 

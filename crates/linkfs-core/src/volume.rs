@@ -1,3 +1,5 @@
+mod control;
+
 use std::fs::File;
 use std::future::Future;
 use std::path::{Component, Path, PathBuf};
@@ -20,11 +22,12 @@ use crate::node::{Attributes, Entry, Kind, Node, NodeId, What};
 use crate::open_file::{Handle, HandleId, Handles, OpenFile, ReadBytes};
 use crate::pin;
 use crate::sharing::{
-    self, AuditFile, Caller, SetMode, ShareFact, ShareFiles, SharePolicy, Sharer, Target,
+    AuditFile, Caller, SetMode, ShareFact, ShareFiles, SharePolicy, Sharer, Target,
 };
 use crate::shortcut;
 use crate::status::{self, Status};
 use crate::stored::Disk;
+use crate::tasks::Tasks;
 use crate::tree::Tree;
 use crate::{Drive, Error, Lease, Result};
 
@@ -62,6 +65,8 @@ pub struct ShareOptions {
     pub policy: SharePolicy,
     /// Where it is written down, if it is.
     pub audit: Option<AuditFile>,
+    /// Where tasks of drives are kept for the next mount, if they are.
+    pub tasks: Option<PathBuf>,
 }
 
 /// The disk cache of a volume.
@@ -98,6 +103,7 @@ pub struct Volume {
     failures: Failures,
     sharer: Sharer,
     share_files: ShareFiles,
+    tasks: Arc<Tasks>,
     deadline: Duration,
 }
 
@@ -110,6 +116,8 @@ pub struct Opened {
     pub keep_pages: bool,
     /// Whether reads must not go through the kernel's pages at all: the length is known only now.
     pub bypass_pages: bool,
+    /// Whether there are no positions in it, so that reading and writing go on side by side.
+    pub is_stream: bool,
     /// A file on disk with all its bytes, checked, that the kernel may read by itself.
     pub backing: Option<File>,
 }
@@ -143,6 +151,7 @@ impl Volume {
             failures: Failures::new(),
             sharer: Sharer::new(options.share.policy, options.share.audit),
             share_files: ShareFiles::default(),
+            tasks: Arc::new(Tasks::load(options.share.tasks)),
             deadline: options.deadline,
             drives,
         })
@@ -155,8 +164,12 @@ impl Volume {
     pub async fn lookup(&self, parent: NodeId, name: &str) -> Result<Attributes> {
         self.answer(parent, "look up a name", async {
             let parent = self.tree.node(parent)?;
-            if matches!(parent.what, What::Shares) {
-                return Ok(self.share_file(name).await?.attributes(Duration::ZERO));
+            match parent.what {
+                What::Shares => {
+                    return Ok(self.share_file(name).await?.attributes(Duration::ZERO));
+                }
+                What::Tasks => return Ok(self.task_file(name)?.attributes(Duration::ZERO)),
+                _ => {}
             }
             self.tree.lookup(&parent, name).await
         })
@@ -175,7 +188,7 @@ impl Volume {
     pub async fn attributes(&self, node: NodeId) -> Result<Attributes> {
         self.answer(node, "stat", async {
             let node = self.tree.node(node)?;
-            if matches!(node.what, What::Share { .. }) {
+            if matches!(node.what, What::Share { .. } | What::Task(_)) {
                 return Ok(node.attributes(Duration::ZERO));
             }
             self.tree.attributes(&node).await
@@ -211,12 +224,14 @@ impl Volume {
             let node = self.tree.node(node)?;
             let listing = match node.what {
                 What::Shares => Listing::of(self.share_nodes().await?, Duration::ZERO),
+                What::Tasks => Listing::of(self.task_nodes(), Duration::ZERO),
                 _ => self.tree.listing(&node).await?,
             };
             Ok(Opened {
                 handle: self.handles.insert(Handle::Folder(node, listing)),
                 keep_pages: false,
                 bypass_pages: false,
+                is_stream: false,
                 backing: None,
             })
         })
@@ -234,7 +249,7 @@ impl Volume {
         self.answer(node.id, "read a folder", async {
             let nodes = listing.nodes_from(start, ENTRIES_AT_ONCE).await?;
             let valid_for = match node.what {
-                What::Shares => Duration::ZERO,
+                What::Shares | What::Tasks => Duration::ZERO,
                 _ => self.tree.validity(&listing),
             };
             let entry = |node: Arc<Node>| Entry {
@@ -253,7 +268,7 @@ impl Volume {
     pub fn parent_of(&self, folder: HandleId) -> Result<NodeId> {
         match self.handles.get(folder)? {
             Handle::Folder(node, _) => Ok(node.parent),
-            Handle::File(_) | Handle::Text(_) => Err(Error::NotAFolder),
+            _ => Err(Error::NotAFolder),
         }
     }
 
@@ -263,16 +278,13 @@ impl Volume {
     /// `IsAFolder`; `Stale` when the file was replaced, so that the name must be looked up again.
     pub async fn open(&self, node: NodeId) -> Result<Opened> {
         let node = self.tree.node(node)?;
-        if matches!(node.what, What::Status) {
+        if let Some(handle) = self.open_control(&node)? {
             return Ok(Opened {
+                is_stream: matches!(handle, Handle::Console(_)),
+                handle: self.handles.insert(handle),
+                keep_pages: false,
                 bypass_pages: true,
-                ..self.open_text(self.status_text())
-            });
-        }
-        if let What::Share { drive, share } = &node.what {
-            return Ok(Opened {
-                bypass_pages: true,
-                ..self.open_text(sharing::share_text(drive.name(), share))
+                backing: None,
             });
         }
         if let Some(address) = node.web_address() {
@@ -303,6 +315,7 @@ impl Volume {
             // reading, and nothing could wake it.
             keep_pages,
             bypass_pages: false,
+            is_stream: false,
             backing,
         })
     }
@@ -312,6 +325,7 @@ impl Volume {
             handle: self.handles.insert(Handle::Text(Bytes::from(text))),
             keep_pages: false,
             bypass_pages: false,
+            is_stream: false,
             backing: None,
         }
     }
@@ -351,6 +365,10 @@ impl Volume {
         let deadline = Instant::now() + self.deadline;
         match self.handles.get(file)? {
             Handle::Text(text) => Ok(ReadBytes::of_text(&text, offset, length)),
+            Handle::Console(console) => {
+                let next = console.read(length);
+                Ok(ReadBytes::of_text(&next, Offset(0), length))
+            }
             Handle::Folder(..) => Err(Error::IsAFolder),
             Handle::File(open) => {
                 let result = open.read(offset, length, deadline).await;
@@ -578,6 +596,11 @@ impl Volume {
             }
         };
         let _in_time = tokio::time::timeout(patience, all).await;
+    }
+
+    /// Goes on following the tasks that earlier mounts have left. Needs a runtime.
+    pub fn follow_tasks(&self) {
+        self.tasks.follow_all(&self.drives, &self.tree);
     }
 
     /// Waits until the listings and the content fetched so far are saved for the next mount: to be called

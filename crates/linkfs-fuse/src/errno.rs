@@ -39,6 +39,28 @@ pub(crate) fn errno(error: &Error) -> Errno {
     }
 }
 
+/// What an errno of the table is called, for answers to commands.
+pub(crate) fn name(error: &Error) -> &'static str {
+    match errno(error).code() {
+        libc::ENOENT => "ENOENT",
+        libc::ESTALE => "ESTALE",
+        libc::EROFS => "EROFS",
+        libc::EBADF => "EBADF",
+        libc::ENOTDIR => "ENOTDIR",
+        libc::EISDIR => "EISDIR",
+        libc::ETIMEDOUT => "ETIMEDOUT",
+        libc::ENODATA => "ENODATA",
+        libc::EOPNOTSUPP => "EOPNOTSUPP",
+        libc::EPERM => "EPERM",
+        libc::EINVAL => "EINVAL",
+        libc::EEXIST => "EEXIST",
+        libc::EACCES => "EACCES",
+        libc::EBUSY => "EBUSY",
+        libc::EHOSTDOWN => "EHOSTDOWN",
+        _ => "EIO",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -49,6 +71,7 @@ mod tests {
 
     fn check(error: Error, number: i32) {
         assert_eq!(errno(&error).code(), number, "{error:?}");
+        assert_eq!(name(&error) == "EIO", number == libc::EIO, "{error:?}");
     }
 
     #[test]

@@ -169,8 +169,11 @@ impl Config {
                 is_required: false,
             }),
         };
-        let policy = self.share.policy.clone();
-        Ok(ShareOptions { policy, audit })
+        Ok(ShareOptions {
+            policy: self.share.policy.clone(),
+            audit,
+            tasks: places::tasks().ok(),
+        })
     }
 
     /// Fails when no drive is configured, and says how one gets there.

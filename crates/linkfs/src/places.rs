@@ -22,6 +22,11 @@ pub(crate) fn share_audit() -> Result<PathBuf> {
     Ok(state()?.join("shares.log"))
 }
 
+/// Where tasks that drives work on are kept for the next mount.
+pub(crate) fn tasks() -> Result<PathBuf> {
+    Ok(state()?.join("tasks"))
+}
+
 /// Where one drive's plugin keeps what must outlive the process.
 pub(crate) fn drive_state(drive: &str) -> Result<PathBuf> {
     Ok(state()?.join("drives").join(drive))

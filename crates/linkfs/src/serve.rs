@@ -65,6 +65,7 @@ pub(crate) async fn open_volume(
         Layout::DriveFolders => await_one(&volume, &top).await?,
         Layout::OneDrive => BTreeSet::new(),
     };
+    volume.follow_tasks();
     volume.learn_usage(USAGE_PATIENCE).await;
     tell_failures(&volume, layout, &told)?;
     Ok(volume)

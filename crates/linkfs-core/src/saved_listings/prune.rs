@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::file;
+use crate::private_file;
 
 /// A listing that no mount has looked at for this long belongs to a folder that nobody visits, or to a
 /// drive that is no longer configured.
@@ -37,7 +37,7 @@ impl Found {
         self.path
             .as_os_str()
             .as_encoded_bytes()
-            .ends_with(file::TEMPORARY.as_bytes())
+            .ends_with(private_file::TEMPORARY.as_bytes())
     }
 
     /// What was used in the future was used just now.
@@ -52,7 +52,7 @@ pub(super) fn prune(listings: &Path, now: SystemTime) {
     let drives = folders_in(listings);
     let files = drives.iter().flat_map(|drive| files_in(drive)).collect();
     for path in superfluous(files, now) {
-        if let Err(error) = file::remove(&path) {
+        if let Err(error) = private_file::remove(&path) {
             tracing::debug!(%error, path = %path.display(), "cannot remove a saved listing");
         }
     }

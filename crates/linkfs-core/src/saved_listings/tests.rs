@@ -189,7 +189,7 @@ async fn the_time_that_a_listing_has_left_is_what_the_earlier_process_left_of_it
     };
     let age = TTL / 2;
     let bytes = file::encode(subject, SystemTime::now() - age, vec![&item("1", "a")]);
-    file::replace(&path, &bytes).unwrap();
+    private_file::replace(&path, &bytes).unwrap();
     let second = scene.process();
     let top = second.tree.node(NodeId::ROOT).unwrap();
     let listing = second.tree.listing(&top).await.unwrap();

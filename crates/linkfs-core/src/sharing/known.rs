@@ -57,8 +57,10 @@ impl KnownShares {
     }
 
     /// A share was made or changed by us.
-    pub(super) fn put(&mut self, share: Share) {
-        self.apply(Instant::now(), Change::Put(Arc::new(share)));
+    pub(super) fn put(&mut self, share: Share) -> Arc<Share> {
+        let share = Arc::new(share);
+        self.apply(Instant::now(), Change::Put(share.clone()));
+        share
     }
 
     /// A share was revoked by us.
@@ -112,8 +114,15 @@ impl KnownShares {
     pub(super) fn open_shares_of_exactly(&self, items: &[ItemId]) -> Vec<Arc<Share>> {
         let first = items.first().map(|item| self.all_of(item));
         let shares = first.unwrap_or_default().into_iter();
+        // Drives list them in an order of their own.
+        let in_order = |items: &[ItemId]| {
+            let mut items = items.to_vec();
+            items.sort();
+            items
+        };
+        let wanted = in_order(items);
         shares
-            .filter(|share| is_open(share) && share.items == items)
+            .filter(|share| is_open(share) && in_order(&share.items) == wanted)
             .collect()
     }
 

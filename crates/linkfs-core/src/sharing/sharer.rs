@@ -133,7 +133,12 @@ impl Sharer {
             }
             self.audit.note_asked(attempt).await?;
             shares
-                .share(&target.drive, &target.item, &terms, deadline)
+                .share(
+                    &target.drive,
+                    std::slice::from_ref(&target.item),
+                    &terms,
+                    deadline,
+                )
                 .await?;
             return Ok("shared");
         };
@@ -169,6 +174,76 @@ impl Sharer {
         attempt.terms(&terms);
         self.policy.check(&target.path, target.is_folder, &terms)?;
         Ok(terms)
+    }
+
+    /// What is known of the open share of an item, without asking.
+    pub(crate) fn open_share(&self, target: &Target) -> Option<Arc<Share>> {
+        target.drive.shares.lock().open_share_of(&target.item)
+    }
+
+    /// Shares several items of one drive by one link. Those that are shared so already stay as they are. Gives
+    /// nothing when the configuration only rehearses.
+    ///
+    /// # Errors
+    /// As [`Sharer::set`]; `BadTerms` for items of several drives.
+    pub(crate) async fn share_together(
+        &self,
+        targets: &[Target],
+        text: &[u8],
+        caller: &Caller,
+    ) -> Result<Option<Arc<Share>>> {
+        let (Some(first), paths) = (targets.first(), paths_of(targets)) else {
+            return Err(Error::BadTerms("there is nothing to share".into()));
+        };
+        let mut attempt = self
+            .audit
+            .attempt(caller, "share", first.drive.name(), &paths);
+        let sharing = self.try_share_together(first, targets, text, &mut attempt);
+        let result = within("share", sharing).await;
+        let shared = result.as_ref().ok().cloned().flatten();
+        let said = match &shared {
+            Some(_) => "shared",
+            None => "dry run",
+        };
+        self.conclude(&attempt, result.map(|_| said)).await?;
+        Ok(shared)
+    }
+
+    async fn try_share_together(
+        &self,
+        first: &Target,
+        targets: &[Target],
+        text: &[u8],
+        attempt: &mut Attempt,
+    ) -> Result<Option<Arc<Share>>> {
+        let deadline = Instant::now() + DEADLINE;
+        let (drive, shares) = (&first.drive, &first.drive.shares);
+        shares::sharing(drive)?;
+        if targets
+            .iter()
+            .any(|target| target.drive.name() != drive.name())
+        {
+            let why = "what is shared by one link must be on one drive";
+            return Err(Error::BadTerms(why.into()));
+        }
+        let patch = TermsPatch::parse(text)?;
+        let terms = self.allowed(first, patch, self.policy.defaults.clone(), attempt)?;
+        for target in targets {
+            self.policy.check(&target.path, target.is_folder, &terms)?;
+        }
+        if self.policy.dry_run {
+            return Ok(None);
+        }
+        let _waiting = shares.wait();
+        let _turn = shares.turn(&first.item).await;
+        shares.learn(drive, shares::LIST_AGE, deadline).await?;
+        let items: Vec<_> = targets.iter().map(|target| target.item.clone()).collect();
+        if !shares.lock().open_shares_of_exactly(&items).is_empty() {
+            return Err(already("these are shared by one link already"));
+        }
+        self.audit.note_asked(attempt).await?;
+        let share = shares.share(drive, &items, &terms, deadline).await?;
+        Ok(Some(share))
     }
 
     /// Revokes the open shares of exactly this item; when there is none, that is what was wanted.
@@ -260,6 +335,11 @@ fn terms_in_force(share: &Share) -> ShareTerms {
         terms.password = SharePassword::Given(code.clone());
     }
     terms
+}
+
+fn paths_of(targets: &[Target]) -> String {
+    let paths: Vec<_> = targets.iter().map(|target| target.path.as_str()).collect();
+    paths.join(", ")
 }
 
 fn already(why: &str) -> Error {

@@ -191,20 +191,22 @@ impl Shares {
     pub(super) async fn share(
         &self,
         drive: &Drive,
-        item: &ItemId,
+        items: &[ItemId],
         terms: &ShareTerms,
         deadline: Instant,
-    ) -> Result<()> {
+    ) -> Result<Arc<Share>> {
         let sharing = sharing(drive)?;
-        let items = [item.clone()];
-        let ask = || sharing.share(&items, terms);
-        let what = format!("share {item}");
+        let ask = || sharing.share(items, terms);
+        let what = match items {
+            [only] => format!("share {only}"),
+            several => format!("share {} items", several.len()),
+        };
         let share = self
             .ask(drive, &what, Repeat::WhenNotDone, deadline, ask)
             .await?;
-        self.lock().put(share);
+        let share = self.lock().put(share);
         self.made.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(share)
     }
 
     /// Gives an open share new terms.

@@ -150,6 +150,17 @@ pub(crate) fn as_lines(drive: &str, share: &Share) -> String {
     text
 }
 
+/// What a command answers of a share, as words.
+pub(crate) fn as_words(share: &Share) -> String {
+    let mut words = format!("url={}", address(share));
+    if let Some(code) = &share.password {
+        let _ = write!(words, " password={}", code.expose());
+    }
+    let end = share.expires.and_then(time);
+    let _ = write!(words, " expires={}", end.as_deref().unwrap_or("never"));
+    words.replace(char::is_control, " ")
+}
+
 /// When a share ends, for the time of its file: one without an end comes after all others.
 pub(crate) fn end(share: &Share) -> SystemTime {
     share.expires.unwrap_or_else(|| Timestamp::MAX.into())

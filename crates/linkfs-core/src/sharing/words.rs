@@ -62,6 +62,18 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<Word>, String> {
     Ok(words)
 }
 
+/// The words of a text whose keys have one value each.
+///
+/// # Errors
+/// In words, what is wrong and where.
+pub(crate) fn read_pairs(text: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let pair = |word: Word| match <[String; 1]>::try_from(word.values) {
+        Ok([value]) => Ok((word.key, value)),
+        Err(_) => Err(format!("{}: expected one value", word.place)),
+    };
+    read(text)?.into_iter().map(pair).collect()
+}
+
 pub(super) fn is_list(key: &str) -> bool {
     LISTS.contains(&key)
 }

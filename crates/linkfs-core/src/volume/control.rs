@@ -1,0 +1,225 @@
+//! The files of the control folder, and what commands do.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use linkfs_provider::{ItemId, Received};
+use tokio::time::Instant;
+
+use super::Volume;
+use crate::control::{Command, HELP, TakeShare, metrics};
+use crate::drive::{Ask, Repeat};
+use crate::node::{Node, NodeId, What};
+use crate::open_file::{Handle, HandleId};
+use crate::sharing::{self, Caller, SetMode, Target};
+use crate::tasks::{TaskKind, TaskRecord, receiving};
+use crate::{Drive, Error, Result};
+
+/// How long taking what somebody shared may take, up to the start of the task.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// How long one call of that may take: the whole top of a share is read, page by page.
+const CALL_TIME: Duration = Duration::from_secs(45);
+
+impl Volume {
+    /// What opening a file of the control folder gives; nothing for any other.
+    pub(super) fn open_control(&self, node: &Node) -> Result<Option<Handle>> {
+        let text = match &node.what {
+            What::Status => self.status_text(),
+            What::Metrics => metrics(&self.status()),
+            What::Share { drive, share } => sharing::share_text(drive.name(), share),
+            What::Task(name) => {
+                let shown = self.tasks.show(name);
+                shown.ok_or_else(|| Error::Stale("the task is gone".into()))?
+            }
+            What::Console => return Ok(Some(Handle::Console(Arc::default()))),
+            _ => return Ok(None),
+        };
+        Ok(Some(Handle::Text(Bytes::from(text))))
+    }
+
+    pub(super) fn task_nodes(&self) -> Vec<Arc<Node>> {
+        let names = self.tasks.names();
+        let nodes = self.tree.nodes();
+        names.iter().map(|name| nodes.put_task(name)).collect()
+    }
+
+    pub(super) fn task_file(&self, name: &str) -> Result<Arc<Node>> {
+        let is_known = self.tasks.show(name).is_some();
+        let node = is_known.then(|| self.tree.nodes().put_task(name));
+        node.ok_or(Error::NotFound)
+    }
+
+    /// Whether commands are written to a node.
+    pub fn is_console(&self, node: NodeId) -> bool {
+        node == NodeId::CONSOLE
+    }
+
+    /// Runs commands, one a line, up to the first that fails. Their answers wait on the same handle: `ok ...`, or
+    /// `error` with the name that `name_of` gives a failure, and what it was in words.
+    ///
+    /// # Errors
+    /// `ReadOnly` for what is no console, and why a command failed.
+    pub async fn write(
+        &self,
+        handle: HandleId,
+        data: &[u8],
+        caller: &Caller,
+        name_of: fn(&Error) -> &'static str,
+    ) -> Result<()> {
+        let Handle::Console(console) = self.handles.get(handle)? else {
+            return Err(Error::ReadOnly);
+        };
+        let text = std::str::from_utf8(data);
+        let text = text.map_err(|_| Error::BadTerms("bad command: this is no text".into()))?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let result = self.run_command(line, caller).await;
+            match &result {
+                Ok(answer) => console.answer(answer),
+                Err(error) => {
+                    let (name, what) = (name_of(error), error.to_string());
+                    console.answer(&format!("error {name} {}", what.replace('\n', " ")));
+                }
+            }
+            self.note_share(NodeId::CONSOLE, result.map(drop))?;
+        }
+        Ok(())
+    }
+
+    async fn run_command(&self, line: &str, caller: &Caller) -> Result<String> {
+        match Command::parse(line)? {
+            Command::Help => Ok(format!("{HELP}\nok")),
+            Command::Share { terms, paths } => self.share_paths(&terms, &paths, caller).await,
+            Command::Unshare { path } => {
+                let target = self.target_at(&path).await?;
+                self.sharer.remove(&target, caller).await?;
+                Ok("ok".into())
+            }
+            Command::Shares => self.list_shares().await,
+            Command::Refresh { path } => {
+                let folder = self.node_at(&path).await?;
+                self.tree.listing(&folder).await?;
+                self.tree.forget_listing(folder.id);
+                Ok("ok".into())
+            }
+            Command::Save(take) => self.save(&take).await,
+            Command::Pack(take, name) => self.pack(&take, &name).await,
+            Command::Task { name } => {
+                let summary = self.tasks.summary(&name).ok_or(Error::NotFound)?;
+                Ok(format!("ok {summary}"))
+            }
+        }
+    }
+
+    async fn share_paths(&self, terms: &str, paths: &[String], caller: &Caller) -> Result<String> {
+        let mut targets = Vec::with_capacity(paths.len());
+        for path in paths {
+            targets.push(self.target_at(path).await?);
+        }
+        let share = match targets.as_slice() {
+            [only] => {
+                let terms = terms.as_bytes();
+                self.sharer.set(only, terms, SetMode::Any, caller).await?;
+                self.sharer.open_share(only)
+            }
+            several => {
+                let terms = terms.as_bytes();
+                self.sharer.share_together(several, terms, caller).await?
+            }
+        };
+        // With `dry_run` there is none.
+        Ok(match share {
+            Some(share) => format!("ok {}", sharing::share_words(&share)),
+            None => "ok".into(),
+        })
+    }
+
+    async fn list_shares(&self) -> Result<String> {
+        let files = self.share_nodes().await?;
+        let lines = files.iter().filter_map(|file| match &file.what {
+            What::Share { share, .. } => Some(format!(
+                "share {} {}\n",
+                sharing::share_words(share),
+                file.name
+            )),
+            _ => None,
+        });
+        Ok(format!("{}ok {}", lines.collect::<String>(), files.len()))
+    }
+
+    async fn save(&self, take: &TakeShare) -> Result<String> {
+        let (drive, folder) = self.folder_at(&take.folder).await?;
+        let deadline = Instant::now() + DEADLINE;
+        let (received, items) = accept(&drive, take, deadline).await?;
+        let receiving = receiving(&drive)?;
+        let save = || receiving.save(&received, &items, &folder);
+        let id = drive.ask(once("save a share", deadline), save).await?;
+        let about = take.folder.clone();
+        let record = TaskRecord::new(TaskKind::Save, &drive, id, Some(folder), about);
+        let name = self.tasks.begin(record, &drive, &self.tree);
+        Ok(format!("ok task={name}"))
+    }
+
+    async fn pack(&self, take: &TakeShare, name: &str) -> Result<String> {
+        let (drive, _folder) = self.folder_at(&take.folder).await?;
+        let deadline = Instant::now() + DEADLINE;
+        let (received, items) = accept(&drive, take, deadline).await?;
+        let receiving = receiving(&drive)?;
+        let pack = || receiving.pack(&received, &items, name);
+        let id = drive.ask(once("pack a share", deadline), pack).await?;
+        let record = TaskRecord::new(TaskKind::Pack, &drive, id, None, name.to_owned());
+        let name = self.tasks.begin(record, &drive, &self.tree);
+        Ok(format!("ok task={name}"))
+    }
+
+    /// The node at a path as it is written in a command, with or without a slash before it.
+    async fn node_at(&self, path: &str) -> Result<Arc<Node>> {
+        let found = self.resolve(Path::new(path)).await?;
+        self.tree.node(found.id)
+    }
+
+    async fn target_at(&self, path: &str) -> Result<Target> {
+        let node = self.node_at(path).await?;
+        self.target_to_share(node.id)
+    }
+
+    async fn folder_at(&self, path: &str) -> Result<(Arc<Drive>, ItemId)> {
+        let node = self.node_at(path).await?;
+        let (drive, item) = node.item().ok_or(Error::NotAFolder)?;
+        match item.is_folder() {
+            true => Ok((drive.clone(), item.id.clone())),
+            false => Err(Error::NotAFolder),
+        }
+    }
+}
+
+/// Opens what somebody shared, and names all that it holds.
+async fn accept(
+    drive: &Drive,
+    take: &TakeShare,
+    deadline: Instant,
+) -> Result<(Received, Vec<ItemId>)> {
+    let receiving = receiving(drive)?;
+    let accept = || receiving.accept(&take.url, take.password.as_ref());
+    let how = Ask {
+        repeat: Repeat::Always,
+        ..once("open a share", deadline)
+    };
+    let received = drive.ask(how, accept).await?;
+    let items: Vec<_> = received.top.iter().map(|item| item.id.clone()).collect();
+    match items.is_empty() {
+        true => Err(Error::BadTerms("there is nothing in that share".into())),
+        false => Ok((received, items)),
+    }
+}
+
+/// A call that begins something: an answer that was lost must not begin it twice.
+fn once(what: &str, deadline: Instant) -> Ask<'_> {
+    Ask {
+        what,
+        deadline,
+        patience: CALL_TIME,
+        repeat: Repeat::WhenNotDone,
+    }
+}
