@@ -170,7 +170,11 @@ impl Config {
             }),
         };
         let policy = self.share.policy.clone();
-        Ok(ShareOptions { policy, audit })
+        Ok(ShareOptions {
+            policy,
+            audit,
+            top: String::new(),
+        })
     }
 
     /// Fails when no drive is configured, and says how one gets there.
