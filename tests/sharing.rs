@@ -476,6 +476,20 @@ fn what_the_configuration_forbids_is_refused_and_written_down() {
 }
 
 #[test]
+fn what_is_forbidden_on_a_drive_is_forbidden_in_a_mount_of_its_folder() {
+    let scene = Scene::with(|builder| builder.sections("[share]\ndeny = [\"folder/*\"]\n"));
+    let below = scene.mount.home().path().join("below");
+    fs::create_dir(&below).expect("a folder");
+    let linkfs = || scene.mount.home().linkfs();
+    run(linkfs().args(["mount", "work:/folder"]).arg(&below)).success();
+    let tried = shell(&below, "setfattr -n user.linkfs.share b.txt", Path::new(""));
+    run(linkfs().arg("unmount").arg(&below)).success();
+    let said = tried.failure();
+    assert!(said.contains("Operation not permitted"), "{said}");
+    assert_eq!(scene.share_calls(), 0);
+}
+
+#[test]
 fn a_rehearsal_shares_nothing() {
     let scene = Scene::with(|builder| builder.sections("[share]\ndry_run = true\n"));
     scene.run("setfattr -n user.linkfs.share a.txt");

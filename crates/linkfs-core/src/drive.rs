@@ -65,6 +65,8 @@ pub(crate) struct Ask<'a> {
     /// What for, in words.
     pub(crate) what: &'a str,
     pub(crate) deadline: Instant,
+    /// When a drive that cannot answer is given up; a pause that it asks for is waited out up to `deadline`.
+    pub(crate) outage_ends: Instant,
     /// How long one call may take.
     pub(crate) patience: Duration,
     pub(crate) repeat: Repeat,
@@ -83,11 +85,16 @@ impl Repeat {
     fn allows(self, error: &Error) -> bool {
         match (self, error) {
             (Repeat::Always, _) => true,
-            (Repeat::WhenNotDone, Error::Drive(error)) => {
-                error.kind == ErrorKind::RateLimited || error.retry_after.is_some()
-            }
-            (Repeat::WhenNotDone, _) => false,
+            (Repeat::WhenNotDone, error) => is_put_off(error),
         }
+    }
+}
+
+/// Whether the drive did nothing and asked to come back.
+fn is_put_off(error: &Error) -> bool {
+    match error {
+        Error::Drive(error) => error.kind == ErrorKind::RateLimited || error.retry_after.is_some(),
+        _ => false,
     }
 }
 
@@ -160,6 +167,11 @@ impl Drive {
         self.work_time
     }
 
+    /// How long one call may take.
+    pub(crate) fn call_patience(&self) -> Duration {
+        self.work_time.mul_f64(CALL_SHARE)
+    }
+
     pub(crate) async fn list(&self, folder: &ItemId, after: Option<&PageToken>) -> Result<Page> {
         self.call(&format!("list folder {folder}"), || {
             self.provider.list(folder, after)
@@ -206,11 +218,11 @@ impl Drive {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        let patience = self.work_time.mul_f64(CALL_SHARE);
         let how = Ask {
             what,
             deadline,
-            patience,
+            outage_ends: deadline,
+            patience: self.call_patience(),
             repeat: Repeat::Always,
         };
         self.ask(how, ask).await
@@ -242,9 +254,13 @@ impl Drive {
             self.lock_health().note_failure(&error, wait, deadline);
             // Only now: the next in turn must know of the pause.
             drop(turn);
+            let limit = match is_put_off(&error) {
+                true => deadline,
+                false => how.outage_ends,
+            };
             let error = what_was_said(error, &mut said);
             let again = wait.map(|wait| Instant::now() + wait);
-            let Some(again) = again.filter(|again| *again < deadline) else {
+            let Some(again) = again.filter(|again| *again < limit) else {
                 return Err(error);
             };
             tokio::time::sleep_until(again).await;

@@ -87,7 +87,7 @@ impl Tree {
         }
     }
 
-    /// Where an item is on its drive: the names from the drive's top to it.
+    /// Where an item is: the names from the folder that is shown of its drive to it.
     pub(crate) fn path_in_drive(&self, node: &Arc<Node>) -> String {
         let mut names = Vec::new();
         let mut at = node.clone();

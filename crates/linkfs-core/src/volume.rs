@@ -67,6 +67,9 @@ pub struct ShareOptions {
     pub audit: Option<AuditFile>,
     /// Where tasks of drives are kept for the next mount, if they are.
     pub tasks: Option<PathBuf>,
+    /// Where the folder that is shown is on its drive, for the paths that are denied and written down; empty
+    /// for the drive's own top.
+    pub top: String,
 }
 
 /// The disk cache of a volume.
@@ -104,6 +107,8 @@ pub struct Volume {
     sharer: Sharer,
     share_files: ShareFiles,
     tasks: Arc<Tasks>,
+    /// See [`ShareOptions::top`].
+    shared_top: String,
     deadline: Duration,
 }
 
@@ -150,6 +155,7 @@ impl Volume {
             handles: Handles::default(),
             failures: Failures::new(),
             sharer: Sharer::new(options.share.policy, options.share.audit),
+            shared_top: options.share.top.trim_matches('/').to_owned(),
             share_files: ShareFiles::default(),
             tasks: Arc::new(Tasks::load(options.share.tasks)),
             deadline: options.deadline,
@@ -519,21 +525,23 @@ impl Volume {
     }
 
     async fn share_file(&self, name: &str) -> Result<Arc<Node>> {
-        let files = self.share_nodes().await?;
-        let mut files = files.into_iter();
-        files
-            .find(|file| &*file.name == name)
-            .ok_or(Error::NotFound)
+        let deadline = Instant::now() + self.deadline;
+        let nodes = self.tree.nodes();
+        let files = &self.share_files;
+        let file = files.find(name, &self.drives, nodes, deadline).await?;
+        file.ok_or(Error::NotFound)
     }
 
     /// The item that a node shows, as what is to be shared; `None` for what no drive has.
     fn share_target(&self, node: &Arc<Node>) -> Option<Target> {
         let (drive, item) = node.item()?;
+        let path = self.tree.path_in_drive(node);
+        let path = format!("{}/{path}", self.shared_top);
         Some(Target {
             drive: drive.clone(),
             item: item.id.clone(),
             is_folder: item.is_folder(),
-            path: self.tree.path_in_drive(node),
+            path: path.trim_matches('/').to_owned(),
         })
     }
 

@@ -173,6 +173,7 @@ impl Config {
             policy: self.share.policy.clone(),
             audit,
             tasks: places::tasks().ok(),
+            top: String::new(),
         })
     }
 

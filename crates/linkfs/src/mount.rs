@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use linkfs_core::{Drive, Kind, Layout, SavedListings, Volume, VolumeOptions};
+use linkfs_core::{Drive, Kind, Layout, SavedListings, ShareOptions, Volume, VolumeOptions};
 use linkfs_provider::ItemId;
 
 use crate::args::MountArgs;
@@ -56,7 +56,10 @@ async fn open_volume(
             None => Layout::DriveFolders,
         },
         disk: config.disk()?,
-        share: config.share()?,
+        share: ShareOptions {
+            top: what.map_or_else(String::new, |place| place.path.clone()),
+            ..config.share()?
+        },
     };
     serve::open_volume(drives, options).await
 }

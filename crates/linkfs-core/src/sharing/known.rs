@@ -132,6 +132,12 @@ impl KnownShares {
         ids.filter_map(|id| self.shares.get(id).cloned()).collect()
     }
 
+    /// The share called `id`, when it is open.
+    pub(super) fn open_share(&self, id: &ShareId) -> Option<Arc<Share>> {
+        let share = self.shares.get(id);
+        share.filter(|share| is_open(share)).cloned()
+    }
+
     /// Every open share.
     pub(super) fn open_shares(&self) -> Vec<Arc<Share>> {
         let shares = self.shares.values();

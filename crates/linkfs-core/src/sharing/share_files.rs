@@ -1,7 +1,7 @@
 //! `.linkfs/shares`: every open share of all drives, as a file.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use linkfs_provider::{ItemId, Share, ShareId};
 use tokio::task::JoinSet;
@@ -16,7 +16,14 @@ use crate::{Drive, Result};
 /// anew, the name of a share just revoked could pass to another, and removing it twice would revoke both.
 #[derive(Debug, Default)]
 pub(crate) struct ShareFiles {
-    names: Mutex<HashMap<Key, Arc<str>>>,
+    names: Mutex<Given>,
+}
+
+/// Which share has which name.
+#[derive(Debug, Default)]
+struct Given {
+    names: HashMap<Key, Arc<str>>,
+    shares: HashMap<Arc<str>, Key>,
 }
 
 impl ShareFiles {
@@ -30,29 +37,34 @@ impl ShareFiles {
         nodes: &Nodes,
         deadline: Instant,
     ) -> Result<Vec<Arc<Node>>> {
-        let mut asking = JoinSet::new();
-        for drive in drives {
-            if shares::sharing(drive).is_ok() {
-                let drive = drive.clone();
-                asking.spawn(async move {
-                    let learned = drive.shares.learn(&drive, LIST_AGE, deadline).await;
-                    learned.map(|()| drive)
-                });
-            }
+        let answered = learn(drives, deadline).await?;
+        Ok(self.files(&answered, nodes))
+    }
+
+    /// The file called `name`. The others are looked at only when it is not known yet.
+    ///
+    /// # Errors
+    /// As [`ShareFiles::list`].
+    pub(crate) async fn find(
+        &self,
+        name: &str,
+        drives: &[Arc<Drive>],
+        nodes: &Nodes,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Node>>> {
+        let answered = learn(drives, deadline).await?;
+        if let Some(known) = self.known(name, &answered, nodes) {
+            return Ok(Some(known));
         }
-        let answers = asking.join_all().await;
-        let mut answered = Vec::new();
-        let mut failure = None;
-        for answer in answers {
-            match answer {
-                Ok(drive) => answered.push(drive),
-                Err(error) => failure = Some(error),
-            }
-        }
-        match failure {
-            Some(error) if answered.is_empty() => Err(error),
-            _ => Ok(self.files(&answered, nodes)),
-        }
+        let files = self.files(&answered, nodes);
+        Ok(files.into_iter().find(|file| &*file.name == name))
+    }
+
+    fn known(&self, name: &str, drives: &[Arc<Drive>], nodes: &Nodes) -> Option<Arc<Node>> {
+        let (drive, id) = self.lock().shares.get(name)?.clone();
+        let drive = drives.iter().find(|known| known.name() == drive)?;
+        let share = drive.shares.lock().open_share(&id)?;
+        Some(nodes.put_share(drive, share, name))
     }
 
     fn files(&self, drives: &[Arc<Drive>], nodes: &Nodes) -> Vec<Arc<Node>> {
@@ -81,25 +93,63 @@ impl ShareFiles {
         drives: &[Arc<Drive>],
         shares: &[(&Arc<Drive>, Arc<Share>)],
     ) -> Vec<Arc<str>> {
-        let mut known = self
-            .names
-            .lock()
-            .expect("no panic while the names are locked");
-        let open: HashSet<Key> = shares
+        let keys: Vec<Key> = shares
             .iter()
             .map(|(drive, share)| key(drive, share))
             .collect();
-        known.retain(|key, _| {
-            open.contains(key) || drives.iter().all(|drive| drive.name() != key.0)
-        });
-        let mut given = Names::default();
-        known.values().for_each(|name| given.reserve(name));
-        let names = shares.iter().map(|(drive, share)| {
-            let name = known.entry(key(drive, share));
-            let id = ItemId::from(share.id.0.as_str());
-            name.or_insert_with(|| given.give(&share.name, &id)).clone()
+        let open: HashSet<&Key> = keys.iter().collect();
+        let is_closed =
+            |key: &Key| !open.contains(key) && drives.iter().any(|drive| drive.name() == key.0);
+        let mut given = self.lock();
+        given.names.retain(|key, _| !is_closed(key));
+        given.shares.retain(|_, key| !is_closed(key));
+        let mut taken = Names::default();
+        given.names.values().for_each(|name| taken.reserve(name));
+        let names = keys.iter().zip(shares).map(|(key, (_, share))| {
+            if let Some(name) = given.names.get(key) {
+                return name.clone();
+            }
+            let name = taken.give(&share.name, &ItemId::from(share.id.0.as_str()));
+            given.names.insert(key.clone(), name.clone());
+            given.shares.insert(name.clone(), key.clone());
+            name
         });
         names.collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Given> {
+        self.names
+            .lock()
+            .expect("no panic while the names are locked")
+    }
+}
+
+/// Asks all drives that can share for their shares, and gives those that answered.
+///
+/// # Errors
+/// Why none of them did.
+async fn learn(drives: &[Arc<Drive>], deadline: Instant) -> Result<Vec<Arc<Drive>>> {
+    let mut asking = JoinSet::new();
+    for drive in drives {
+        if shares::sharing(drive).is_ok() {
+            let drive = drive.clone();
+            asking.spawn(async move {
+                let learned = drive.shares.learn(&drive, LIST_AGE, deadline).await;
+                learned.map(|()| drive)
+            });
+        }
+    }
+    let mut answered = Vec::new();
+    let mut failure = None;
+    for answer in asking.join_all().await {
+        match answer {
+            Ok(drive) => answered.push(drive),
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        Some(error) if answered.is_empty() => Err(error),
+        _ => Ok(answered),
     }
 }
 
@@ -150,6 +200,12 @@ mod tests {
             self.files.list(&self.drives, &self.nodes, deadline).await
         }
 
+        async fn find(&self, name: &str) -> Option<Arc<Node>> {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            let found = self.files.find(name, &self.drives, &self.nodes, deadline);
+            found.await.unwrap()
+        }
+
         /// The names a minute later, when the drive is asked again.
         async fn names(&self) -> Vec<String> {
             tokio::time::advance(LIST_AGE).await;
@@ -185,6 +241,11 @@ mod tests {
         assert_eq!(about.size.0, text.len() as u64);
         let again = scene.list().await.unwrap();
         assert_eq!(again[0].id, files[0].id);
+        assert_eq!(scene.find("a.txt").await.unwrap().id, files[0].id);
+        assert!(scene.find("b.txt").await.is_none());
+        scene.provider.clear();
+        tokio::time::advance(LIST_AGE).await;
+        assert!(scene.find("a.txt").await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

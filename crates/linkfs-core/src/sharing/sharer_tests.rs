@@ -315,6 +315,20 @@ async fn a_pause_that_the_drive_asks_for_is_waited_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drive_that_is_down_is_given_up_as_for_any_other_request() {
+    let scene = Scene::new(FakeDrive::default());
+    for _ in 0..100 {
+        scene.provider.refuse(ErrorKind::Unavailable, None);
+    }
+    let started = Instant::now();
+    assert!(scene.set("").await.is_err());
+    assert!(scene.provider.calls().len() > 1);
+    // The deadline of this drive is 10 s.
+    let time = started.elapsed();
+    assert!(time <= Duration::from_secs(10), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_beyond_the_deadline_is_told_at_once() {
     let scene = Scene::new(FakeDrive::default());
     scene.provider.refuse(ErrorKind::RateLimited, Some(600));
@@ -366,6 +380,8 @@ async fn a_share_that_takes_the_drive_half_a_minute_is_waited_for() {
         ..FakeDrive::default()
     };
     let scene = Scene::new(fake);
+    let shares = &scene.target.drive.shares;
+    shares.lock().replace(Instant::now(), Vec::new());
     scene.set("").await.unwrap();
     assert_eq!(scene.provider.shares().len(), 1);
 }

@@ -140,10 +140,12 @@ impl Shares {
         deadline: Instant,
     ) -> Result<()> {
         loop {
+            let how = Ask {
+                patience: drive.call_patience(),
+                ..usual("list shares", drive, deadline)
+            };
             let ask = || sharing.shares(reading.after.as_ref());
-            let page = self
-                .ask(drive, "list shares", Repeat::Always, deadline, ask)
-                .await?;
+            let page = self.ask(drive, how, ask).await?;
             reading.shares.extend(page.shares);
             reading.pages += 1;
             match page.next {
@@ -201,9 +203,11 @@ impl Shares {
             [only] => format!("share {only}"),
             several => format!("share {} items", several.len()),
         };
-        let share = self
-            .ask(drive, &what, Repeat::WhenNotDone, deadline, ask)
-            .await?;
+        let how = Ask {
+            repeat: Repeat::WhenNotDone,
+            ..usual(&what, drive, deadline)
+        };
+        let share = self.ask(drive, how, ask).await?;
         let share = self.lock().put(share);
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(share)
@@ -223,9 +227,8 @@ impl Shares {
         let sharing = sharing(drive)?;
         let ask = || sharing.reshare(share, terms);
         let what = format!("change share {}", share.0);
-        let changed = self
-            .ask(drive, &what, Repeat::Always, deadline, ask)
-            .await?;
+        let how = usual(&what, drive, deadline);
+        let changed = self.ask(drive, how, ask).await?;
         let mut known = self.lock();
         if changed.id != *share {
             known.remove(share);
@@ -248,7 +251,8 @@ impl Shares {
         let sharing = sharing(drive)?;
         let ask = || sharing.unshare(share);
         let what = format!("revoke share {}", share.0);
-        match self.ask(drive, &what, Repeat::Always, deadline, ask).await {
+        let how = usual(&what, drive, deadline);
+        match self.ask(drive, how, ask).await {
             Ok(()) => {}
             Err(Error::Drive(error)) if error.kind == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -257,24 +261,11 @@ impl Shares {
         Ok(())
     }
 
-    async fn ask<T, F>(
-        &self,
-        drive: &Drive,
-        what: &str,
-        repeat: Repeat,
-        deadline: Instant,
-        ask: impl Fn() -> F,
-    ) -> Result<T>
+    async fn ask<T, F>(&self, drive: &Drive, how: Ask<'_>, ask: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        let _permit = self.enter_lane(what, deadline).await?;
-        let how = Ask {
-            what,
-            deadline,
-            patience: CALL_TIME,
-            repeat,
-        };
+        let _permit = self.enter_lane(how.what, how.deadline).await?;
         drive.ask(how, ask).await
     }
 
@@ -297,6 +288,17 @@ impl Reading {
             after: None,
             pages: 0,
         }
+    }
+}
+
+/// How a drive is asked about shares. One that is down is given up as early as for any other request.
+fn usual<'a>(what: &'a str, drive: &Drive, deadline: Instant) -> Ask<'a> {
+    Ask {
+        what,
+        deadline,
+        outage_ends: deadline.min(Instant::now() + drive.work_time()),
+        patience: CALL_TIME,
+        repeat: Repeat::Always,
     }
 }
 

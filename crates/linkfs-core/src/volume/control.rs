@@ -219,6 +219,7 @@ fn once(what: &str, deadline: Instant) -> Ask<'_> {
     Ask {
         what,
         deadline,
+        outage_ends: deadline,
         patience: CALL_TIME,
         repeat: Repeat::WhenNotDone,
     }
