@@ -112,7 +112,7 @@ impl Receiver {
         let visitor = self.visitors().get(&share).cloned();
         let answer = match visitor {
             Some(visitor) => visitor.call(|token| Ok(call(token))).await,
-            // The drive asks for the token of a share with a code, but documents that it need not.
+            // Who does not know the share's token may leave it out, as it is documented.
             None => self.account.call(&call(None)).await,
         };
         share_task::read(&answer?)

@@ -259,8 +259,17 @@ impl Shares {
         Ok(completed(changed, &asked))
     }
 
-    async fn cancel(&self, share: &ShareId) -> Result<()> {
+    /// Revokes a share; what the drive says is gone is revoked. Of a share under way that nobody here
+    /// knows nothing is known to be gone.
+    async fn revoke(&self, share: &ShareId) -> Result<()> {
         let id = self.id_of(share).await?;
+        match self.cancel(&id).await {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
+    async fn cancel(&self, id: &ShareId) -> Result<()> {
         let body = json!({"shareIds": [id]});
         let call = Call::post("unshare", "/koodrive/ose/v1/share/cancel", &body);
         let answer = self.account.call(&call).await?;
@@ -291,13 +300,8 @@ impl Sharing for Shares {
     }
 
     async fn unshare(&self, share: &ShareId) -> Result<()> {
-        match self.cancel(share).await {
-            // What is gone is revoked. Of a share under way nothing is known to be gone.
-            Err(error) if error.kind == ErrorKind::NotFound && !share.0.starts_with(PENDING) => {
-                Ok(())
-            }
-            done => done.map_err(|error| error.during(format_args!("revoke share {}", share.0))),
-        }
+        let revoked = self.revoke(share).await;
+        revoked.map_err(|error| error.during(format_args!("revoke share {}", share.0)))
     }
 
     async fn shares(&self, after: Option<&PageToken>) -> Result<SharePage> {

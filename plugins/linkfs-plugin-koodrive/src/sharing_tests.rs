@@ -90,7 +90,7 @@ impl Slow {
                 (self.made)()
             }
             CHANGE => answer(json!({"code": "0", "shareLink": link("7", "")})),
-            _ => answer(json!({"subResponseList": [{"shareId": "7", "code": "0"}]})),
+            _ => answer(json!({"subResponseList": [{"shareId": "7", "code": "13000309"}]})),
         }
     }
 
@@ -191,7 +191,8 @@ async fn a_pending_share_is_changed_and_revoked_by_its_name() {
     assert_eq!(early.kind, ErrorKind::Unavailable, "{early}");
     let changed = sharing(&drive).reshare(&pending, &terms()).await;
     assert_eq!(changed.unwrap().id.0, "7");
-    assert_eq!(sharing(&drive).unshare(&pending).await, Ok(()));
+    let revoked = sharing(&drive).unshare(&pending).await;
+    assert_eq!(revoked, Ok(()), "it is gone");
     let cancelled = &server.calls(CANCEL)[0];
     assert_eq!(cancelled.body, json!({"shareIds": ["7"]}));
     let unknown = ShareId("pending:1".into());
