@@ -21,7 +21,8 @@ use axum::response::{IntoResponse, Response};
 use linkfs_emulator::{Content, EmulatedDrive, NewNode, ROOT_ID, Tree};
 use linkfs_emulator::{dingtalk, koodrive, pds};
 use linkfs_provider::{
-    Item, ItemId, ItemKind, Link, Plugin, Provider, ProviderError, Secret, Settings, Space,
+    Audience, Item, ItemId, ItemKind, Link, Permissions, Plugin, Provider, ProviderError, Secret,
+    Settings, Share, SharePassword, ShareTerms, Sharing, Space,
 };
 use linkfs_tests::AppKey;
 use reqwest::Url;
@@ -120,7 +121,7 @@ fn pds() -> Sides {
     Sides {
         name: "pds",
         plugin: linkfs_plugin_pds::PLUGIN,
-        config: json!({"drive": "1"}),
+        config: json!({"drive": "1", "domain": "bj9"}),
         file: "65a0c1d2e3f405162738495a6b7c8d9e0f1a2b3c5e",
         gone: "65a0c1d2e3f405162738495a6b7c8d9e0f1a2b3c99",
         emulate: |token| {
@@ -147,7 +148,12 @@ fn pds() -> Sides {
                     "Hello, world!".into(),
                 ))
             };
-            Box::new(pds::Emulator::start_blocking(options).expect("PDS starts"))
+            let drive = pds::Emulator::start_blocking(options).expect("PDS starts");
+            drive.share(&["95a6b7c8d9e0f1a2b3c5e".into()], |share| {
+                share.name = "hello.txt".into();
+                share.password = "abcd".into();
+            });
+            Box::new(drive)
         },
     }
 }
@@ -332,9 +338,23 @@ impl Golden {
             assert_eq!(&sent, form, "{}", self.name);
         }
         if let Some(body) = &self.body {
-            let sent: Value = serde_json::from_str(&seen.body).expect("a body of JSON");
+            let mut sent: Value = serde_json::from_str(&seen.body).expect("a body of JSON");
+            if let Some(description) = body.get("description").and_then(Value::as_str) {
+                sent["description"] = with_mark_of(description, &sent["description"]).into();
+            }
             assert_eq!(&sent, body, "{}", self.name);
         }
+    }
+}
+
+/// A note with the mark of the golden one in the place of its own, which no other share has.
+fn with_mark_of(golden: &str, sent: &Value) -> String {
+    let sent = sent.as_str().expect("a text").to_owned();
+    match (golden.split_once("linkfs:"), sent.split_once("linkfs:")) {
+        (Some((_, mark)), Some((note, own))) if own.len() == mark.len() => {
+            format!("{note}linkfs:{mark}")
+        }
+        _ => sent,
     }
 }
 
@@ -413,7 +433,10 @@ async fn check_emulator(sides: Sides) {
             Some(location) => of_location(&location),
             None => {
                 let body = answer.bytes().await.expect("a body");
-                serde_json::from_slice(&body).expect("an answer of JSON")
+                match body.is_empty() {
+                    true => Value::Null,
+                    false => serde_json::from_slice(&body).expect("an answer of JSON"),
+                }
             }
         };
         assert_eq!(status, golden.status, "{}: {real}", golden.name);
@@ -434,7 +457,8 @@ async fn check_plugin(sides: Sides) {
         let understood = ask(&*provider, golden, &sides).await;
         check_understood(&understood, golden);
         let seen = seen.lock().expect("the requests").clone();
-        let ours = seen.iter().find(|seen| seen.path == golden.path);
+        let mut asked = seen.iter();
+        let ours = asked.find(|seen| seen.path == golden.path && seen.method == golden.method);
         let ours = ours.unwrap_or_else(|| panic!("{} was not asked: {seen:?}", golden.name));
         golden.check_request(ours);
     }
@@ -448,7 +472,7 @@ async fn serve(all: Arc<Vec<Golden>>, main: String, seen: Arc<Mutex<Vec<Seen>>>)
     let answer = async move |request: Request| {
         let call = read(request).await;
         seen.lock().expect("the requests").push(call.clone());
-        let is_asked = |golden: &&Golden| golden.path == call.path;
+        let is_asked = |golden: &&Golden| golden.path == call.path && golden.method == call.method;
         let mut choices: Vec<&Golden> = all.iter().filter(is_asked).collect();
         choices.sort_by_key(|golden| golden.name != main);
         match choices.first() {
@@ -485,6 +509,9 @@ fn to_response(golden: &Golden, call: &Seen) -> Response {
         return (status, [("location", location)]).into_response();
     }
     let headers = [("date", DATE), ("content-type", "application/json")];
+    if golden.response.is_null() {
+        return (status, [("date", DATE)]).into_response();
+    }
     (status, headers, golden.response.to_string()).into_response()
 }
 
@@ -548,6 +575,29 @@ async fn ask(provider: &dyn Provider, golden: &Golden, sides: &Sides) -> Value {
                 Err(error) => Err(error),
             }
         }
+        () if is("shares") => sharing(provider).shares(None).await.map(|page| {
+            let shares: Vec<_> = page.shares.iter().map(of_share).collect();
+            json!({"shares": shares, "next": page.next})
+        }),
+        () if is("reshare") => {
+            let share = golden.body.as_ref().expect("a body")["share_id"].clone();
+            let share = serde_json::from_value(share).expect("an id");
+            let terms = share_terms(golden, sides);
+            let changed = sharing(provider).reshare(&share, &terms).await;
+            changed.as_ref().map(of_share).map_err(Clone::clone)
+        }
+        () if is("unshare") => {
+            let share = golden.body.as_ref().expect("a body")["share_id"].clone();
+            let share = serde_json::from_value(share).expect("an id");
+            let gone = sharing(provider).unshare(&share).await;
+            gone.map(|()| json!({"revoked": true}))
+        }
+        () if golden.is_about("share") => {
+            let files = [ItemId::from(sides.file)];
+            let terms = share_terms(golden, sides);
+            let made = sharing(provider).share(&files, &terms).await;
+            made.as_ref().map(of_share).map_err(Clone::clone)
+        }
         () if golden.is_about("spaces") => {
             let spaces = provider.spaces().expect("the drive tells").spaces().await;
             spaces.map(|spaces| json!({"spaces": spaces.iter().map(of_space).collect::<Vec<_>>()}))
@@ -591,6 +641,56 @@ fn of_item(item: &Item) -> Value {
         ItemKind::WebDocument { address } => told["page"] = json!(address.as_str()),
     }
     told
+}
+
+fn sharing(provider: &dyn Provider) -> &dyn Sharing {
+    provider.sharing().expect("the drive shares")
+}
+
+/// The terms that golden shares have: as much as the drive can do.
+fn share_terms(golden: &Golden, sides: &Sides) -> ShareTerms {
+    let permissions = Permissions {
+        preview: true,
+        download: sides.name != "dingtalk",
+        edit: false,
+        save: false,
+    };
+    let members = Audience::Members {
+        users: vec!["uFriend".into()],
+        groups: Vec::new(),
+        departments: Vec::new(),
+    };
+    ShareTerms {
+        valid_for: None,
+        password: match sides.name {
+            "dingtalk" => SharePassword::None,
+            _ => SharePassword::Given(Secret::new("abcd".into())),
+        },
+        audience: match sides.name {
+            "dingtalk" if golden.name.contains("scope") => Audience::Organization,
+            "dingtalk" => members,
+            _ => Audience::Anyone,
+        },
+        permissions,
+        note: Some("for Lin".into()),
+    }
+}
+
+fn of_share(share: &Share) -> Value {
+    let may = share.terms.permissions;
+    let may = [
+        ("preview", may.preview),
+        ("download", may.download),
+        ("edit", may.edit),
+        ("save", may.save),
+    ];
+    let may = may.iter().filter(|(_, may)| *may).map(|(name, _)| *name);
+    json!({
+        "id": share.id, "name": share.name, "items": share.items, "url": share.url,
+        "password": share.password.as_ref().map(Secret::expose), "note": share.terms.note,
+        "expires": share.expires.is_some(), "state": format!("{:?}", share.state),
+        "may": may.collect::<Vec<_>>().join(" "),
+    })
 }
 
 fn of_space(space: &Space) -> Value {
