@@ -13,6 +13,8 @@ mod fetching;
 mod listing;
 #[path = "conformance/login.rs"]
 mod login;
+#[path = "conformance/received.rs"]
+mod received;
 #[path = "conformance/receiving.rs"]
 mod receiving;
 #[path = "conformance/rig.rs"]
@@ -62,7 +64,6 @@ macro_rules! sharing {
     ($($provider:ident),*) => {
         $(conformance! { @cases $provider:
             sharing::a_share_has_an_address_and_its_terms,
-            sharing::an_access_code_is_made_up_where_one_is_wanted,
             sharing::an_open_share_gets_new_terms_or_stays_as_it_is,
             sharing::a_revoked_share_is_gone_and_may_be_revoked_again,
             sharing::every_page_gives_its_shares_once_and_the_newest_first,
@@ -71,6 +72,14 @@ macro_rules! sharing {
             sharing::a_share_answered_after_the_callers_deadline_is_not_made_twice,
             sharing::a_throttled_share_tells_how_long_to_wait,
             sharing::a_login_that_ends_between_shares_is_renewed,
+        })*
+    };
+}
+
+macro_rules! access_codes {
+    ($($provider:ident),*) => {
+        $(conformance! { @cases $provider:
+            sharing::an_access_code_is_made_up_where_one_is_wanted,
             sharing::no_access_code_is_shown,
         })*
     };
@@ -78,7 +87,32 @@ macro_rules! sharing {
 
 /// The providers that make links for other people, as `shares::PROVIDER::CASE`.
 mod shares {
-    sharing!(koodrive);
+    sharing!(koodrive, pds, dingtalk);
+}
+
+/// Those whose links may ask for an access code, as `codes::PROVIDER::CASE`.
+mod codes {
+    access_codes!(koodrive, pds);
+}
+
+/// A share of somebody else as a drive, which PDS alone has.
+mod received_shares {
+    use crate::{received, rig};
+
+    #[test]
+    fn what_is_shared_is_a_drive_and_nothing_else_is() {
+        rig::run(received::what_is_shared_is_a_drive_and_nothing_else_is());
+    }
+
+    #[test]
+    fn tokens_of_the_share_are_renewed() {
+        rig::run(received::tokens_of_the_share_are_renewed());
+    }
+
+    #[test]
+    fn a_share_that_cannot_be_opened_says_why() {
+        rig::run(received::a_share_that_cannot_be_opened_says_why());
+    }
 }
 
 /// What only one drive has.

@@ -129,7 +129,7 @@ fn pds() -> Sides {
     Sides {
         name: "pds",
         plugin: linkfs_plugin_pds::PLUGIN,
-        config: json!({"drive": "1"}),
+        config: json!({"drive": "1", "domain": "bj9"}),
         file: "65a0c1d2e3f405162738495a6b7c8d9e0f1a2b3c5e",
         gone: "65a0c1d2e3f405162738495a6b7c8d9e0f1a2b3c99",
         emulate: |token| {
@@ -156,7 +156,12 @@ fn pds() -> Sides {
                     "Hello, world!".into(),
                 ))
             };
-            Box::new(pds::Emulator::start_blocking(options).expect("PDS starts"))
+            let drive = pds::Emulator::start_blocking(options).expect("PDS starts");
+            drive.share(&["95a6b7c8d9e0f1a2b3c5e".into()], |share| {
+                share.name = "hello.txt".into();
+                share.password = "abcd".into();
+            });
+            Box::new(drive)
         },
     }
 }
@@ -347,20 +352,25 @@ impl Golden {
         }
         if let Some(body) = &self.body {
             let mut sent: Value = serde_json::from_str(&seen.body).expect("a body of JSON");
-            if is_mark(&sent["comment"]) && is_mark(&body["comment"]) {
-                sent["comment"] = body["comment"].clone();
+            for key in ["comment", "description"] {
+                if let Some(note) = body.get(key).and_then(Value::as_str) {
+                    sent[key] = with_mark_of(note, &sent[key]).into();
+                }
             }
             assert_eq!(&sent, body, "{}", self.name);
         }
     }
 }
 
-/// Whether a share's comment is a mark and no more.
-fn is_mark(comment: &Value) -> bool {
-    let mark = comment
-        .as_str()
-        .and_then(|text| text.strip_prefix("linkfs:"));
-    mark.is_some_and(|mark| mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
+/// A note with the mark of the golden one in the place of its own, which no other share has.
+fn with_mark_of(golden: &str, sent: &Value) -> String {
+    let sent = sent.as_str().expect("a text").to_owned();
+    match (golden.split_once("linkfs:"), sent.split_once("linkfs:")) {
+        (Some((_, mark)), Some((note, own))) if own.len() == mark.len() => {
+            format!("{note}linkfs:{mark}")
+        }
+        _ => sent,
+    }
 }
 
 /// Fields as queries and forms have them.
@@ -451,7 +461,10 @@ async fn check_emulator(sides: Sides) {
             Some(location) => of_location(&location),
             None => {
                 let body = answer.bytes().await.expect("a body");
-                serde_json::from_slice(&body).expect("an answer of JSON")
+                match body.is_empty() {
+                    true => Value::Null,
+                    false => serde_json::from_slice(&body).expect("an answer of JSON"),
+                }
             }
         };
         assert_eq!(status, golden.status, "{}: {real}", golden.name);
@@ -523,6 +536,9 @@ fn to_response(golden: &Golden, call: &Seen) -> Response {
         return (status, [("location", location)]).into_response();
     }
     let headers = [("date", DATE), ("content-type", "application/json")];
+    if golden.response.is_null() {
+        return (status, [("date", DATE)]).into_response();
+    }
     (status, headers, golden.response.to_string()).into_response()
 }
 
@@ -562,6 +578,7 @@ async fn open(sides: &Sides, golden: &Golden, endpoint: &str, state: &Path) -> A
 /// Asks what the golden file is about, and gives what the provider made of the answer.
 async fn ask(provider: &dyn Provider, golden: &Golden, sides: &Sides) -> Value {
     let is = |call| golden.is_named(call);
+    let is_koodrive = sides.name == "koodrive";
     let page = async || provider.list(&provider.about().root, None).await;
     let answer = match () {
         () if is("list") => page().await.map(|page| {
@@ -586,31 +603,57 @@ async fn ask(provider: &dyn Provider, golden: &Golden, sides: &Sides) -> Value {
                 Err(error) => Err(error),
             }
         }
-        () if golden.is_about("spaces") => {
-            let spaces = provider.spaces().expect("the drive tells").spaces().await;
-            spaces.map(|spaces| json!({"spaces": spaces.iter().map(of_space).collect::<Vec<_>>()}))
-        }
-        () if is("share") => {
+        () if is_koodrive && is("share") => {
             let items = [ItemId::from(sides.file)];
-            let terms = share_terms(7, SHARE_CODE);
+            let terms = koodrive_terms(7, SHARE_CODE);
             let made = sharing(provider).share(&items, &terms).await;
-            made.as_ref().map(of_share).map_err(Clone::clone)
+            made.as_ref().map(of_koodrive_share).map_err(Clone::clone)
         }
-        () if is("shares") => {
+        () if is_koodrive && is("shares") => {
             let page = sharing(provider).shares(None).await;
             page.map(|page| {
-                let shares: Vec<_> = page.shares.iter().map(of_share).collect();
+                let shares: Vec<_> = page.shares.iter().map(of_koodrive_share).collect();
                 json!({"shares": shares, "next": page.next})
             })
         }
+        () if is_koodrive && is("reshare") => {
+            let (share, terms) = (ShareId(SHARE.into()), koodrive_terms(30, "Qq72mm55"));
+            let changed = sharing(provider).reshare(&share, &terms).await;
+            changed
+                .as_ref()
+                .map(of_koodrive_share)
+                .map_err(Clone::clone)
+        }
+        () if is_koodrive && is("unshare") => {
+            let revoked = sharing(provider).unshare(&ShareId(SHARE.into())).await;
+            revoked.map(|()| json!({"revoked": true}))
+        }
+        () if is("shares") => sharing(provider).shares(None).await.map(|page| {
+            let shares: Vec<_> = page.shares.iter().map(of_share).collect();
+            json!({"shares": shares, "next": page.next})
+        }),
         () if is("reshare") => {
-            let (share, terms) = (ShareId(SHARE.into()), share_terms(30, "Qq72mm55"));
+            let share = golden.body.as_ref().expect("a body")["share_id"].clone();
+            let share = serde_json::from_value(share).expect("an id");
+            let terms = share_terms(golden, sides);
             let changed = sharing(provider).reshare(&share, &terms).await;
             changed.as_ref().map(of_share).map_err(Clone::clone)
         }
         () if is("unshare") => {
-            let revoked = sharing(provider).unshare(&ShareId(SHARE.into())).await;
-            revoked.map(|()| json!({"revoked": true}))
+            let share = golden.body.as_ref().expect("a body")["share_id"].clone();
+            let share = serde_json::from_value(share).expect("an id");
+            let gone = sharing(provider).unshare(&share).await;
+            gone.map(|()| json!({"revoked": true}))
+        }
+        () if golden.is_about("share") => {
+            let files = [ItemId::from(sides.file)];
+            let terms = share_terms(golden, sides);
+            let made = sharing(provider).share(&files, &terms).await;
+            made.as_ref().map(of_share).map_err(Clone::clone)
+        }
+        () if golden.is_about("spaces") => {
+            let spaces = provider.spaces().expect("the drive tells").spaces().await;
+            spaces.map(|spaces| json!({"spaces": spaces.iter().map(of_space).collect::<Vec<_>>()}))
         }
         () if golden.is_about("accept") => {
             let received = accept(provider).await;
@@ -675,7 +718,7 @@ async fn accept(provider: &dyn Provider) -> Result<Received, ProviderError> {
 }
 
 /// The terms of golden shares: for one person, to look at and download.
-fn share_terms(days: u64, code: &str) -> ShareTerms {
+fn koodrive_terms(days: u64, code: &str) -> ShareTerms {
     ShareTerms {
         valid_for: Some(Duration::from_secs(days * 86_400)),
         password: SharePassword::Given(Secret::new(code.into())),
@@ -694,7 +737,7 @@ fn share_terms(days: u64, code: &str) -> ShareTerms {
     }
 }
 
-fn of_share(share: &Share) -> Value {
+fn of_koodrive_share(share: &Share) -> Value {
     let code = share.password.as_ref().map(Secret::expose);
     let counters = [
         share.counters.views,
@@ -720,6 +763,52 @@ fn of_item(item: &Item) -> Value {
         ItemKind::WebDocument { address } => told["page"] = json!(address.as_str()),
     }
     told
+}
+
+/// The terms that golden shares have: as much as the drive can do.
+fn share_terms(golden: &Golden, sides: &Sides) -> ShareTerms {
+    let permissions = Permissions {
+        preview: true,
+        download: sides.name != "dingtalk",
+        edit: false,
+        save: false,
+    };
+    let members = Audience::Members {
+        users: vec!["uFriend".into()],
+        groups: Vec::new(),
+        departments: Vec::new(),
+    };
+    ShareTerms {
+        valid_for: None,
+        password: match sides.name {
+            "dingtalk" => SharePassword::None,
+            _ => SharePassword::Given(Secret::new("abcd".into())),
+        },
+        audience: match sides.name {
+            "dingtalk" if golden.name.contains("scope") => Audience::Organization,
+            "dingtalk" => members,
+            _ => Audience::Anyone,
+        },
+        permissions,
+        note: Some("for Lin".into()),
+    }
+}
+
+fn of_share(share: &Share) -> Value {
+    let may = share.terms.permissions;
+    let may = [
+        ("preview", may.preview),
+        ("download", may.download),
+        ("edit", may.edit),
+        ("save", may.save),
+    ];
+    let may = may.iter().filter(|(_, may)| *may).map(|(name, _)| *name);
+    json!({
+        "id": share.id, "name": share.name, "items": share.items, "url": share.url,
+        "password": share.password.as_ref().map(Secret::expose), "note": share.terms.note,
+        "expires": share.expires.is_some(), "state": format!("{:?}", share.state),
+        "may": may.collect::<Vec<_>>().join(" "),
+    })
 }
 
 fn of_space(space: &Space) -> Value {

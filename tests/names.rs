@@ -659,7 +659,7 @@ fn the_control_folder_is_reachable_and_not_listed(kind: DriveKind) {
     assert_eq!(mode(".linkfs"), 0o700);
     assert_eq!(mode(".linkfs/status"), 0o600);
     let listed = shell(mount.folder(), "ls .linkfs", Path::new("")).success();
-    assert_eq!(listed, "shares\nstatus\n");
+    assert_eq!(listed, "control\nmetrics\nshares\nstatus\ntasks\n");
     assert_eq!(mount.status()["drives"][0]["name"], "work");
     // It is made anew for each reader, so its length is known only by reading it.
     let text = shell(mount.folder(), "cat .linkfs/status", Path::new("")).success();

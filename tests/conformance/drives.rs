@@ -95,6 +95,80 @@ fn koodrive_shares() -> Shares {
         create: "share.create",
         change: "share.update",
         items_max: 100,
+        one_per_item: false,
+        terms,
+        refused,
+    }
+}
+
+fn pds_shares() -> Shares {
+    let but = |change: fn(&mut ShareTerms)| {
+        let mut terms = share_terms("Zx81-kk02");
+        change(&mut terms);
+        terms
+    };
+    let given = |code: &str| SharePassword::Given(Secret::new(code.into()));
+    let mut refused = vec![
+        but(|terms| terms.valid_for = Some(Duration::ZERO)),
+        but(|terms| terms.valid_for = Some(Duration::MAX)),
+        but(|terms| terms.audience = Audience::Organization),
+        but(|terms| terms.audience = nobody()),
+        but(|terms| terms.note = Some("x".repeat(1024))),
+        but(|terms| {
+            terms.permissions.preview = false;
+            terms.permissions.download = false;
+        }),
+    ];
+    refused.extend(
+        ["", "with a space", "caf\u{e9}", &"x".repeat(65)].map(|code| {
+            let password = given(code);
+            ShareTerms {
+                password,
+                ..share_terms("")
+            }
+        }),
+    );
+    Shares {
+        create: "share.create",
+        change: "share.update",
+        items_max: 100,
+        one_per_item: false,
+        terms: share_terms("Zx81-kk02"),
+        refused,
+    }
+}
+
+fn dingtalk_shares() -> Shares {
+    let terms = ShareTerms {
+        valid_for: None,
+        password: SharePassword::None,
+        audience: Audience::Members {
+            users: vec!["uFriend".into()],
+            groups: vec!["cTeam".into()],
+            departments: vec!["7".into()],
+        },
+        ..share_terms("")
+    };
+    let but = |change: fn(&mut ShareTerms)| {
+        let mut terms = terms.clone();
+        change(&mut terms);
+        terms
+    };
+    let refused = vec![
+        share_terms("Zx81kk02"),
+        but(|terms| terms.valid_for = Some(Duration::from_secs(60))),
+        but(|terms| terms.password = SharePassword::Auto),
+        but(|terms| terms.audience = Audience::Anyone),
+        but(|terms| terms.audience = Audience::Organization),
+        but(|terms| terms.audience = nobody()),
+        but(|terms| terms.permissions.preview = false),
+        but(|terms| terms.permissions.save = true),
+    ];
+    Shares {
+        create: "permission.add",
+        change: "permission.update",
+        items_max: 1,
+        one_per_item: true,
         terms,
         refused,
     }
@@ -159,6 +233,7 @@ pub(crate) fn pds(tree: Tree) -> Rig {
         renews,
     };
     let mut rig = Rig::new(drive, linkfs_plugin_pds::PLUGIN);
+    rig.shares = Some(pds_shares());
     rig.spaces = 1 + 120 + 110;
     let jwt = with(
         &refresh,
@@ -210,6 +285,7 @@ pub(crate) fn dingtalk(tree: Tree) -> Rig {
         renews,
     };
     let mut rig = Rig::new(drive, linkfs_plugin_dingtalk::PLUGIN);
+    rig.shares = Some(dingtalk_shares());
     rig.spaces = 1 + 1 + 120;
     rig.logins = vec![
         login(app, &["app_secret"], true),

@@ -46,6 +46,8 @@ pub(crate) struct Shares {
     pub(crate) change: &'static str,
     /// How many items one takes.
     pub(crate) items_max: usize,
+    /// Whether an item has one share at most: sharing it again gives that one its new terms.
+    pub(crate) one_per_item: bool,
     /// Terms that the drive honours, all of them, twice as long too.
     pub(crate) terms: ShareTerms,
     /// Terms that it does not, one in each.
