@@ -119,6 +119,17 @@ impl Cloud {
         self.request("/koodrive/ose/v1/files/download", &body)
     }
 
+    /// The request for a link to one file that everyone may open.
+    pub(crate) fn share_request(&self, file: &str) -> Transfer {
+        let body = json!({
+            "containerId": self.drive["space"],
+            "fileIds": [file],
+            "scope": 1,
+            "validDays": 7,
+        });
+        self.request("/koodrive/ose/v1/share", &body)
+    }
+
     fn request(&self, path: &str, body: &Value) -> Transfer {
         let url = text(&self.drive["endpoint"]) + path;
         Transfer::post(url, &text(&self.drive["token"]), body)

@@ -18,6 +18,7 @@ mod rig;
 mod scenario;
 mod scenarios;
 mod serve;
+mod share;
 mod stock;
 mod usage;
 mod warm;

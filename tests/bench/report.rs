@@ -148,11 +148,11 @@ impl Row {
         let show = |time| figure(scenario, time);
         let number = |value: f64| match value.is_nan() {
             true => "-".to_owned(),
-            false => format!("{value:.2}"),
+            false => digits(value),
         };
         let spread = match measured.limits.is_empty() {
             true => String::new(),
-            false => format!("{:.2}..{:.2}", self.spread.0, self.spread.1),
+            false => format!("{}..{}", digits(self.spread.0), digits(self.spread.1)),
         };
         format!(
             "{:<14} {:>12} {:>12} {:>6} {:>12} {:>8} {:>7} {:>8} {:>5} {:>6.2} {:>8.2}{}",
@@ -228,6 +228,14 @@ fn figure(scenario: &Scenario, time: Duration) -> String {
             format!("{:.0} {unit}/s", count / seconds)
         }
         _ => format!("{:.1} ms", seconds * 1000.0),
+    }
+}
+
+/// Two digits, or as many as it takes to see something of a time below 10 ms.
+fn digits(value: f64) -> String {
+    match value.abs() < 0.01 {
+        true => format!("{value:.4}"),
+        false => format!("{value:.2}"),
     }
 }
 

@@ -66,10 +66,14 @@ impl Rig {
         &self.folder().pages
     }
 
+    /// The id of a file of the first folder.
+    pub(crate) fn id(&self, index: usize) -> String {
+        self.folder().ids[index].clone()
+    }
+
     /// The request that signs one file of the first folder.
     pub(crate) fn sign_request(&self, index: usize) -> Transfer {
-        let id = self.folder().ids[index].clone();
-        self.cloud.sign_request(&[id])
+        self.cloud.sign_request(&[self.id(index)])
     }
 
     /// The first file on the local disk, at the same path below this folder. It is written anew each time, as

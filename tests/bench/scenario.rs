@@ -9,7 +9,7 @@ use crate::mount::{self, Attempt, Mount};
 use crate::rig::Rig;
 use crate::stock::{Check, Stock};
 use crate::warm::warm_memory;
-use crate::{cached, curl, first_byte, listing};
+use crate::{cached, curl, first_byte, listing, share};
 
 /// Something to be measured, and what is expected of it.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(crate) enum Work {
     Look { tool: Tool, has_limit: bool },
     /// A tool in a mount where it was used before; there is no limit.
     LookAgain(Tool),
+    /// A link for other people to each of some files.
+    Share,
 }
 
 /// What a scenario came to, round by round.
@@ -89,6 +91,7 @@ impl Work {
                 has_limit: true, ..
             } => drop(rig.list_requests()),
             Work::ReadAgain(_) | Work::Look { .. } | Work::LookAgain(_) => {}
+            Work::Share => drop(rig.id(0)),
         }
     }
 
@@ -99,6 +102,7 @@ impl Work {
             Work::FirstByte => Some(first_byte::limit_of_cold(rig)),
             Work::NextByte => Some(first_byte::limit_of_next(rig)),
             Work::Look { has_limit, .. } => has_limit.then(|| listing::limit(rig)),
+            Work::Share => Some(share::limit(rig, round)),
             Work::LookAgain(_) => None,
         }
     }
@@ -111,6 +115,7 @@ impl Work {
             Work::NextByte => first_byte::next(rig),
             Work::Look { tool, .. } => listing::cold(rig, tool),
             Work::LookAgain(tool) => listing::again(rig, tool),
+            Work::Share => share::linkfs(rig, round),
         }
     }
 

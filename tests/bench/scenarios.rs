@@ -28,6 +28,15 @@ pub(crate) fn all(is_quick: bool) -> Vec<Scenario> {
         small(&sizes),
         heads(),
         folders(&sizes),
+        vec![Scenario {
+            stock: files(1000, 100),
+            ..scenario(
+                "share",
+                SHARE,
+                Work::Share,
+                Target::Beyond(Duration::from_millis(1)),
+            )
+        }],
     ]
     .into_iter()
     .flatten()
@@ -306,4 +315,6 @@ const LS: &str = "`ls -l` of a folder in a fresh mount; curl: its list calls one
     connection";
 const LS_WARM: &str = "`ls -l` of a folder for the second time";
 const FIND: &str = "`find -size` over a folder of 5,000 files for the second time";
+const SHARE: &str = "set `user.linkfs.share` of files one by one, the median; curl: the drive's own call for \
+    other files on a warm connection, the median";
 const WALK: &str = "`find -size` over 1,000 folders of 1,000 files in a fresh mount";
