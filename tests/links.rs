@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use linkfs_emulator::koodrive::{Credentials, Emulator, Options};
 use linkfs_emulator::{Action, DataRequest, EmulatedDrive, LinkPolicy, ROOT_ID, Rule, Tree};
+use serde_json::Value;
+
 use linkfs_tests::{
     DriveKind, MountBuilder, Mounted, assert_at_rest, eventually, mib, on_every_drive, read_all,
     shell, tree_with_file, true_bytes, within,
@@ -33,6 +35,7 @@ on_every_drive! {
     fn redirects_in_a_circle_are_given_up,
     fn a_redirect_away_from_http_is_refused,
     fn links_to_this_machine_are_refused_unless_allowed,
+    fn an_attribute_gives_a_direct_link,
 }
 
 /// A drive with one file at its top, mounted.
@@ -643,4 +646,28 @@ fn links_to_this_machine_are_refused_unless_allowed(kind: DriveKind) {
     let told = error_of(&scene);
     assert!(told.contains("allow_private_hosts"), "{told}");
     scene.assert_at_rest();
+}
+
+fn an_attribute_gives_a_direct_link(kind: DriveKind) {
+    let scene = Scene::new(kind, 10_000);
+    let path = scene.mount.path("file.bin");
+    let attribute = |name: &str| {
+        let value = xattr::get(&path, name).expect("it is read");
+        value.map(|value| String::from_utf8(value).expect("text"))
+    };
+    let link = attribute("user.linkfs.link").expect("there is one");
+    let link: Value = serde_json::from_str(&link).expect("JSON");
+    assert!(link["valid_for_seconds"].as_u64() > Some(0));
+    let headers = link["headers"].as_object().expect("headers");
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--fail", "-r", "0-"]);
+    for (name, value) in headers {
+        curl.arg("-H")
+            .arg(format!("{name}: {}", value.as_str().expect("text")));
+    }
+    let address = link["urls"][0].as_str().expect("an address");
+    let got = curl.arg(address).output().expect("curl runs").stdout;
+    assert!(got == true_bytes(&scene.tree, &scene.id), "other bytes");
+    let plain = attribute("user.linkfs.url");
+    assert_eq!(plain.is_some(), headers.is_empty(), "{kind:?}");
 }

@@ -1,5 +1,5 @@
 //! `user.linkfs.*`: what linkfs knows of a file or folder, as extended attributes. They are never listed, so
-//! that copy tools do not carry them along, and answered without the network.
+//! that copy tools do not carry them along, and all but links and shares are answered without the network.
 
 use linkfs_provider::ItemKind;
 
@@ -17,7 +17,10 @@ pub(crate) enum Attribute<'a> {
     Drive,
     Version,
     Mime,
+    /// A direct address of the bytes.
     Url,
+    /// The same with all that is needed to use it.
+    Link,
     Hash(&'a str),
     Cached,
     Verified,
@@ -26,9 +29,12 @@ pub(crate) enum Attribute<'a> {
     Error,
 }
 
-/// Whether an attribute is about shares: for the user who mounted alone, who knows whom the links are for.
-pub fn is_about_shares(name: &str) -> bool {
-    matches!(parse(name), Ok(Attribute::Share(_)))
+/// Whether an attribute is for the user who mounted alone: whoever has a link can read the file.
+pub fn is_for_owner(name: &str) -> bool {
+    matches!(
+        parse(name),
+        Ok(Attribute::Share(_) | Attribute::Url | Attribute::Link)
+    )
 }
 
 /// Reads an attribute's name.
@@ -48,6 +54,7 @@ pub(crate) fn parse(name: &str) -> Result<Attribute<'_>> {
         "version" => Attribute::Version,
         "mime" => Attribute::Mime,
         "url" => Attribute::Url,
+        "link" => Attribute::Link,
         "cached" => Attribute::Cached,
         "verified" => Attribute::Verified,
         "pin" => Attribute::Pin,
@@ -86,6 +93,7 @@ pub(crate) fn listed_value(attribute: Attribute<'_>, node: &Node) -> Result<Stri
         },
         Attribute::Hash(algorithm) => item.hashes.get(algorithm).cloned(),
         Attribute::Version
+        | Attribute::Link
         | Attribute::Cached
         | Attribute::Verified
         | Attribute::Pin

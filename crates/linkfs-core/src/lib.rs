@@ -48,7 +48,7 @@ mod tasks;
 mod tree;
 mod volume;
 
-pub use attribute::is_about_shares;
+pub use attribute::is_for_owner;
 pub use block::BLOCK_SIZE;
 pub use disk_cache::DiskCacheStats;
 pub use drive::{Drive, DriveOptions};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use linkfs_provider::{ErrorKind, ItemId, Link, ProviderError};
+use linkfs_provider::{ErrorKind, ItemId, Link, ProviderError, SignedUrl};
 use lru::LruCache;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
@@ -64,6 +64,26 @@ impl Lease {
     /// How long the link still holds.
     pub fn time_left(&self) -> Duration {
         self.expires.saturating_duration_since(Instant::now())
+    }
+
+    /// The best address, for whoever cannot send headers; `None` where it would be refused without them.
+    pub fn plain_address(&self) -> Option<String> {
+        let address = self.link.urls.first()?.expose();
+        self.link.headers.is_empty().then(|| address.to_owned())
+    }
+
+    /// All that is needed to use it: `urls`, the best first, `headers` and `valid_for_seconds`.
+    pub fn as_json(&self) -> serde_json::Value {
+        let urls: Vec<_> = self.link.urls.iter().map(SignedUrl::expose).collect();
+        let headers = self.link.headers.iter();
+        let headers: serde_json::Map<_, _> = headers
+            .map(|(name, value)| (name.clone(), value.expose().as_str().into()))
+            .collect();
+        serde_json::json!({
+            "urls": urls,
+            "headers": headers,
+            "valid_for_seconds": self.time_left().as_secs(),
+        })
     }
 
     fn is_due(&self) -> bool {

@@ -164,6 +164,12 @@ impl Node {
         }
     }
 
+    /// Whether a link can lead to its bytes.
+    pub(crate) fn is_file_of_bytes(&self) -> bool {
+        let item = self.item();
+        item.is_some_and(|(_, item)| matches!(item.kind, ItemKind::File { .. }))
+    }
+
     /// The page that the node leads to, when it is a web document.
     pub(crate) fn web_address(&self) -> Option<&WebAddress> {
         match &self.item()?.1.kind {

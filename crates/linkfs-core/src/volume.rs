@@ -408,6 +408,13 @@ impl Volume {
             {
                 self.local_attribute(attribute, &node).await
             }
+            Attribute::Url | Attribute::Link if node.is_file_of_bytes() => {
+                let lease = self.link(node.id).await?;
+                match attribute {
+                    Attribute::Link => Ok(lease.as_json().to_string()),
+                    _ => lease.plain_address().ok_or(Error::NoAttribute),
+                }
+            }
             Attribute::Share(fact) => {
                 self.answer(node.id, "read a share", async {
                     let target = self.share_target(&node).ok_or(Error::NoAttribute)?;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use fuser::Request;
-use linkfs_core::{Caller, Error, Result, is_about_shares};
+use linkfs_core::{Caller, Error, Result, is_for_owner};
 
 use crate::attributes::Owner;
 
@@ -15,15 +15,15 @@ const ROOT: u32 = 0;
 /// # Errors
 /// `NotOwner`.
 pub(crate) fn check(uid: u32, owner: Owner, name: &str) -> Result<()> {
-    match is_about_shares(name) && uid != owner.uid && uid != ROOT {
+    match is_for_owner(name) && uid != owner.uid && uid != ROOT {
         true => Err(Error::NotOwner),
         false => Ok(()),
     }
 }
 
-/// Who sets or removes the attribute `name`. What the process is called is of interest for shares alone.
+/// Who sets or removes the attribute `name`. What the process is called is written down for shares.
 pub(crate) fn of(request: &Request, name: &str) -> Caller {
-    match is_about_shares(name) {
+    match is_for_owner(name) {
         true => named(request),
         false => Caller::default(),
     }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_for_the_owner_and_root() {
+    fn shares_and_links_are_for_the_owner_and_root() {
         let owner = Owner {
             uid: 1000,
             gid: 1000,
@@ -56,6 +56,9 @@ mod tests {
             (1001, "share", Err(Error::NotOwner)),
             (1001, "share.password", Err(Error::NotOwner)),
             (1001, "share.info", Err(Error::NotOwner)),
+            (1000, "url", Ok(())),
+            (1001, "url", Err(Error::NotOwner)),
+            (1001, "link", Err(Error::NotOwner)),
             (1001, "id", Ok(())),
             (1001, "error", Ok(())),
         ] {

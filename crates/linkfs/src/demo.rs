@@ -65,7 +65,9 @@ fn what_to_try(folder: &Path, has_own_files: bool, other_way: &str) -> String {
             format!(
                 "  ls -lR {folder}\n  grep -r quarter {folder}/koodrive/Reports | head\n  \
                  sha256sum {folder}/*/Films/short.bin\n  \
-                 getfattr -n user.linkfs.hash.sha1 {folder}/pds/Welcome.txt"
+                 getfattr -n user.linkfs.hash.sha1 {folder}/pds/Welcome.txt\n  \
+                 setfattr -n user.linkfs.share -v expires=3d {folder}/koodrive/Welcome.txt\n  \
+                 linkfs shares {folder}"
             ),
         ),
     };
