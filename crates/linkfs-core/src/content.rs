@@ -361,7 +361,8 @@ impl Content {
     ) -> Result<(Vec<(u64, Arc<Block>)>, bool), Missing> {
         let mut waited = false;
         let mut blocks = Vec::with_capacity(found.len());
-        for Found { start, piece } in found {
+        // The last first: a job settles its pieces in their order, so that one wait is for all of them.
+        for Found { start, piece } in found.into_iter().rev() {
             let (pending, had_joined) = match piece {
                 Piece::Ready(block) => {
                     blocks.push((start, block));
@@ -378,6 +379,7 @@ impl Content {
             let block = settled.map_err(|error| Missing { error, had_joined })?;
             blocks.push((start, block));
         }
+        blocks.reverse();
         Ok((blocks, waited))
     }
 

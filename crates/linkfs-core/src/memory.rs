@@ -29,17 +29,33 @@ pub(crate) struct Memory {
     /// What names take.
     names: AtomicU64,
     reads: Arc<Semaphore>,
-    /// How many permits `reads` has in all.
-    most_reads: Mutex<u32>,
+    /// How many permits `reads` has in all, and how many it is to have: those in use are withdrawn when they
+    /// come back.
+    most_reads: Mutex<MostReads>,
     /// Readers that go on, by when they last had something fetched.
     readers: Mutex<LruCache<ReaderId, Instant>>,
 }
 
+#[derive(Debug)]
+struct MostReads {
+    now: u32,
+    wanted: u32,
+}
+
 /// The right of one read to hold bytes. It ends when it is dropped, after the reply.
 #[derive(Debug)]
-pub(crate) struct Admission(
-    #[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit,
-);
+pub(crate) struct Admission {
+    permit: Option<OwnedSemaphorePermit>,
+    memory: Arc<Memory>,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            self.memory.take_back(permit);
+        }
+    }
+}
 
 impl Memory {
     pub(crate) fn new(limit: ByteCount) -> Arc<Memory> {
@@ -48,7 +64,10 @@ impl Memory {
             limit: limit.0,
             names: AtomicU64::new(0),
             reads: Arc::new(Semaphore::new(most_reads as usize)),
-            most_reads: Mutex::new(most_reads),
+            most_reads: Mutex::new(MostReads {
+                now: most_reads,
+                wanted: most_reads,
+            }),
             readers: Mutex::new(LruCache::unbounded()),
         })
     }
@@ -74,18 +93,35 @@ impl Memory {
         after < before
     }
 
-    /// Lets reads have their part of what there is for content. Permits that are in use are withdrawn the
-    /// next time.
+    /// Lets reads have their part of what there is for content. Permits that are in use are withdrawn as they
+    /// come back.
     fn fit_reads(&self, for_content: u64) {
-        let wanted = permits(for_reads(for_content));
-        let mut most = self.most_reads.lock().expect("no panic while locked");
-        if wanted < *most {
-            let withdrawn = self.reads.forget_permits((*most - wanted) as usize);
-            *most -= withdrawn as u32;
+        let mut most = self.lock_most_reads();
+        most.wanted = permits(for_reads(for_content));
+        if most.wanted < most.now {
+            let surplus = most.now - most.wanted;
+            most.now -= self.reads.forget_permits(surplus as usize) as u32;
         } else {
-            self.reads.add_permits((wanted - *most) as usize);
-            *most = wanted;
+            self.reads.add_permits((most.wanted - most.now) as usize);
+            most.now = most.wanted;
         }
+    }
+
+    /// A read has ended: what names have taken meanwhile does not go to the next.
+    fn take_back(&self, mut permit: OwnedSemaphorePermit) {
+        let mut most = self.lock_most_reads();
+        let surplus = most.now.saturating_sub(most.wanted);
+        let withdrawn = surplus.min(permit.num_permits() as u32);
+        if let Some(gone) = permit.split(withdrawn as usize) {
+            gone.forget();
+            most.now -= withdrawn;
+        }
+    }
+
+    fn lock_most_reads(&self) -> MutexGuard<'_, MostReads> {
+        self.most_reads
+            .lock()
+            .expect("no panic while the number of permits is locked")
     }
 
     /// What blocks and free buffers may take together.
@@ -115,22 +151,28 @@ impl Memory {
     }
 
     /// Lets a read of `bytes` begin when those before it leave room for it; in turn.
-    pub(crate) async fn admit(&self, bytes: u64) -> Admission {
+    pub(crate) async fn admit(self: &Arc<Self>, bytes: u64) -> Admission {
         let permit = self
             .reads
             .clone()
             .acquire_many_owned(self.wanted(bytes))
             .await;
-        Admission(permit.expect("the semaphore is never closed"))
+        Admission {
+            permit: Some(permit.expect("the semaphore is never closed")),
+            memory: self.clone(),
+        }
     }
 
     /// The same, if it may begin at once.
-    pub(crate) fn try_admit(&self, bytes: u64) -> Option<Admission> {
+    pub(crate) fn try_admit(self: &Arc<Self>, bytes: u64) -> Option<Admission> {
         let permit = self
             .reads
             .clone()
             .try_acquire_many_owned(self.wanted(bytes));
-        permit.ok().map(Admission)
+        Some(Admission {
+            permit: Some(permit.ok()?),
+            memory: self.clone(),
+        })
     }
 
     /// Never more than reads have when names take all they can.
@@ -141,9 +183,9 @@ impl Memory {
 
     /// Bytes that reads under way may hold.
     pub(crate) fn admitted(&self) -> ByteCount {
-        let most = self.most_reads.lock().expect("no panic while locked");
+        let most = self.lock_most_reads();
         let left = self.reads.available_permits() as u64;
-        ByteCount((u64::from(*most) - left) * PERMIT)
+        ByteCount((u64::from(most.now) - left) * PERMIT)
     }
 
     /// How far ahead `reader` may be fetched for: its share among the readers that go on.
@@ -232,6 +274,18 @@ mod tests {
         drop(first);
         assert!(memory.try_admit(2 * MIB).is_some());
         assert!(poll(memory.admit(2 * MIB)).is_ready());
+    }
+
+    #[test]
+    fn what_names_take_while_all_is_in_use_is_withdrawn_as_it_comes_back() {
+        let memory = Memory::new(ByteCount(64 * MIB));
+        let held: Vec<_> = std::iter::from_fn(|| memory.try_admit(MIB)).collect();
+        assert_eq!(memory.admitted(), ByteCount(32 * MIB));
+        memory.count_names(40 * MIB - 1, 0);
+        drop(held);
+        assert_eq!(memory.admitted(), ByteCount(0));
+        let again: Vec<_> = std::iter::from_fn(|| memory.try_admit(MIB)).collect();
+        assert_eq!(again.len(), 12);
     }
 
     #[test]

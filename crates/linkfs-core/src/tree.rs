@@ -17,6 +17,9 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Attributes of an older listing, served because the drive does not answer, are asked again this soon.
 const VALID_WHILE_UNREACHABLE: Duration = Duration::from_secs(1);
 
+/// No path is that long: Linux takes 4,096 bytes.
+const DEEPEST: usize = 2048;
+
 /// The folders as far as they are known: nodes, and one listing for each folder that was looked into.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -87,21 +90,28 @@ impl Tree {
         }
     }
 
-    /// Where an item is: the names from the folder that is shown of its drive to it.
-    pub(crate) fn path_in_drive(&self, node: &Arc<Node>) -> String {
-        let mut names = Vec::new();
+    /// The nodes from the folder that is shown of an item's drive to the item, which comes last.
+    ///
+    /// # Errors
+    /// `Stale` for folders that were listed inside each other at different times.
+    pub(crate) fn way_in_drive(&self, node: &Arc<Node>) -> Result<Vec<Arc<Node>>> {
+        let mut way = Vec::new();
         let mut at = node.clone();
         while let Some((drive, item)) = at.item()
             && item.id != *drive.root()
         {
-            names.push(at.name.clone());
+            way.push(at.clone());
             match self.nodes.get(at.parent) {
                 Some(parent) if parent.id != at.id => at = parent,
                 _ => break,
             }
+            if way.len() > DEEPEST {
+                let why = "its folders were moved on the drive; list them again";
+                return Err(Error::Stale(why.into()));
+            }
         }
-        names.reverse();
-        names.join("/")
+        way.reverse();
+        Ok(way)
     }
 
     pub(crate) fn nodes(&self) -> &Nodes {

@@ -417,7 +417,7 @@ impl Volume {
             }
             Attribute::Share(fact) => {
                 self.answer(node.id, "read a share", async {
-                    let target = self.share_target(&node).ok_or(Error::NoAttribute)?;
+                    let target = self.share_target(&node)?.ok_or(Error::NoAttribute)?;
                     let deadline = Instant::now() + self.deadline;
                     self.sharer.get(&target, fact, deadline).await
                 })
@@ -540,20 +540,27 @@ impl Volume {
     }
 
     /// The item that a node shows, as what is to be shared; `None` for what no drive has.
-    fn share_target(&self, node: &Arc<Node>) -> Option<Target> {
-        let (drive, item) = node.item()?;
-        let path = self.tree.path_in_drive(node);
-        let path = format!("{}/{path}", self.shared_top);
-        Some(Target {
+    fn share_target(&self, node: &Arc<Node>) -> Result<Option<Target>> {
+        let Some((drive, item)) = node.item() else {
+            return Ok(None);
+        };
+        let way = self.tree.way_in_drive(node)?;
+        let path = |name: fn(&Node) -> &str| {
+            let top = Some(self.shared_top.as_str()).filter(|top| !top.is_empty());
+            let names = top.into_iter().chain(way.iter().map(|node| name(node)));
+            names.collect::<Vec<_>>().join("/")
+        };
+        Ok(Some(Target {
             drive: drive.clone(),
             item: item.id.clone(),
             is_folder: item.is_folder(),
-            path: path.trim_matches('/').to_owned(),
-        })
+            path: path(|node| &node.name),
+            path_on_drive: path(|node| node.item().map_or("", |(_, item)| &item.name)),
+        }))
     }
 
     fn target_to_share(&self, node: NodeId) -> Result<Target> {
-        let target = self.share_target(&self.tree.node(node)?);
+        let target = self.share_target(&self.tree.node(node)?)?;
         target.ok_or_else(|| ProviderError::unsupported("share what is on no drive").into())
     }
 

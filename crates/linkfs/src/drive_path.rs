@@ -23,7 +23,11 @@ impl FromStr for DrivePath {
         if drive.is_empty() || drive.contains('/') {
             return Err("expected DRIVE:/PATH, such as work:/reports".to_owned());
         }
-        let names: Vec<_> = path.split('/').filter(|name| !name.is_empty()).collect();
+        let names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+        let names: Vec<_> = names.collect();
+        if names.contains(&"..") {
+            return Err("a path on a drive has no `..`".to_owned());
+        }
         Ok(DrivePath {
             drive: drive.to_owned(),
             path: names.join("/"),
@@ -56,6 +60,8 @@ mod tests {
         check("work:/", Some(("work", "")));
         check("work:/a/b.pdf", Some(("work", "a/b.pdf")));
         check("work:a//b/", Some(("work", "a/b")));
+        check("work:/a/./b/.", Some(("work", "a/b")));
+        check("work:/a/../b", None);
         check("work:/a:b", Some(("work", "a:b")));
         check("", None);
         check(":/a", None);

@@ -4,10 +4,11 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use rustix::fs::{XattrFlags, removexattr, setxattr};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{ShareArgs, TermArgs, UnshareArgs};
@@ -73,7 +74,10 @@ fn share_one(path: &Path, terms: &str) -> Result<Shared> {
     check_mounted(path)?;
     setxattr(path, SHARE, terms.as_bytes(), XattrFlags::empty())
         .map_err(|error| explain(path, error))?;
-    let url = attribute(path, SHARE).context("it is shared, but where cannot be read")?;
+    let url = match attribute(path, SHARE) {
+        Err(Errno::NODATA) => bail!("nothing was shared: `dry_run` in [share] only rehearses"),
+        read => read.context("it is shared, but where cannot be read")?,
+    };
     let info = attribute(path, INFO).context("it is shared, but how cannot be read")?;
     let info: Info = serde_json::from_str(&info).context("the mount's answer makes no sense")?;
     Ok(Shared {

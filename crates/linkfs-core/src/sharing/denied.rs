@@ -55,7 +55,12 @@ impl Denied {
             true => fixed.min(names.len() - 1),
             false => 0,
         };
-        let above = (1..=above).map(|count| parse(&names[..count].join("/")));
+        let mut above: Vec<_> = (1..=above).map(|count| names[..count].join("/")).collect();
+        if (1..names.len()).contains(&fixed) {
+            // Any folder below the fixed part may hold what the rest means.
+            above.push(names[..fixed].join("/") + "/**");
+        }
+        let above = above.iter().map(|text| parse(text));
         let above = above.collect::<Result<_, _>>()?;
         Ok(Denied {
             written: written.to_owned(),
@@ -136,6 +141,7 @@ mod tests {
             ("hr/**", "hr", true),
             ("hr/**", "other", false),
             ("hr/**/x", "hr/x", true),
+            ("hr/**/x", "hr/a", true),
             ("hr/**/x", "hr/a/b/x", true),
             ("**/secret", "a/b/secret", true),
             ("**/secret", "secret", true),

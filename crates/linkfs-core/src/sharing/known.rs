@@ -19,6 +19,8 @@ pub(super) struct KnownShares {
     of_item: HashMap<ItemId, Vec<ShareId>>,
     /// What we did, and when: a list that was asked for before may not show it.
     changes: Vec<(Instant, Change)>,
+    /// A change whose outcome nobody knows was tried then: a list from before is of no use.
+    unsure_since: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,7 +32,18 @@ enum Change {
 impl KnownShares {
     /// Whether a list is there that was asked for at most `age` ago.
     pub(super) fn is_younger_than(&self, age: Duration) -> bool {
-        self.listed.is_some_and(|listed| listed.elapsed() < age)
+        let listed = self.listed.filter(|listed| listed.elapsed() < age);
+        listed.is_some_and(|listed| self.is_sure_of(listed))
+    }
+
+    /// Whether a list that was asked for at `listed` shows all that was tried.
+    pub(super) fn is_sure_of(&self, listed: Instant) -> bool {
+        self.unsure_since.is_none_or(|unsure| unsure < listed)
+    }
+
+    /// Something was tried that the drive may have done or not.
+    pub(super) fn doubt(&mut self) {
+        self.unsure_since = Some(Instant::now());
     }
 
     /// Takes a list, newest first, that was asked for at `listed`.
@@ -38,6 +51,7 @@ impl KnownShares {
         let changes = std::mem::take(&mut self.changes);
         *self = KnownShares {
             listed: Some(listed),
+            unsure_since: self.unsure_since,
             ..KnownShares::default()
         };
         for share in shares.into_iter().rev() {
@@ -71,7 +85,13 @@ impl KnownShares {
     fn apply(&mut self, at: Instant, change: Change) {
         match &change {
             Change::Put(share) => self.insert(share.clone()),
-            Change::Gone(id) => self.take_out(id),
+            Change::Gone(id) => {
+                self.take_out(id);
+                // A share that was still being made would come back with the next list.
+                let is_of_it =
+                    |change: &Change| matches!(change, Change::Put(share) if share.id == *id);
+                self.changes.retain(|(_, change)| !is_of_it(change));
+            }
         }
         self.changes.push((at, change));
     }

@@ -32,6 +32,8 @@ pub(crate) struct Target {
     pub(crate) is_folder: bool,
     /// From the drive's top, without a slash before it.
     pub(crate) path: String,
+    /// The same by the names that the drive has, which may be shown otherwise.
+    pub(crate) path_on_drive: String,
 }
 
 /// What a request about shares asks to be shown.
@@ -116,7 +118,7 @@ impl Sharer {
         shares::sharing(&target.drive)?;
         let patch = TermsPatch::parse(text)?;
         // Before the drive is asked for anything: what is wrong with a new share is wrong with a change too.
-        let terms = self.allowed(target, patch.clone(), self.policy.defaults.clone(), attempt)?;
+        self.allowed(target, patch.clone(), self.policy.defaults.clone(), attempt)?;
         if self.policy.dry_run {
             return Ok("dry run");
         }
@@ -126,11 +128,26 @@ impl Sharer {
         shares
             .learn_of(&target.drive, &target.item, deadline)
             .await?;
+        self.set_known(target, patch, mode, attempt, deadline).await
+    }
+
+    /// Shares an item, or changes its share, as the shares are known now.
+    async fn set_known(
+        &self,
+        target: &Target,
+        patch: TermsPatch,
+        mode: SetMode,
+        attempt: &mut Attempt,
+        deadline: Instant,
+    ) -> Result<&'static str> {
+        let shares = &target.drive.shares;
         let open = shares.lock().open_share_of(&target.item);
         let Some(open) = open else {
             if mode == SetMode::Replace {
                 return Err(Error::NoAttribute);
             }
+            // Anew: a date is nearer after all the waiting.
+            let terms = self.allowed(target, patch, self.policy.defaults.clone(), attempt)?;
             self.audit.note_asked(attempt).await?;
             shares
                 .share(
@@ -153,13 +170,28 @@ impl Sharer {
                 "the drive is still making its share; change it when that is done",
             ));
         }
-        let terms = self.allowed(target, patch, terms_in_force(&open), attempt)?;
+        let terms = self.allowed(target, patch.clone(), terms_in_force(&open), attempt)?;
         self.audit.note_asked(attempt).await?;
         let changed = shares
             .reshare(&target.drive, &open.id, &terms, deadline)
             .await;
-        changed.map_err(cannot_change)?;
-        Ok("changed")
+        match changed {
+            Ok(()) => Ok("changed"),
+            // It was revoked elsewhere. Of what is left, the next look decides.
+            Err(Error::Drive(error)) if error.kind == ErrorKind::NotFound => {
+                shares.lock().remove(&open.id);
+                let again = self.set_known(target, patch, mode, attempt, deadline);
+                Box::pin(again).await
+            }
+            Err(error) => Err(cannot_change(error)),
+        }
+    }
+
+    /// Whether the configuration allows it, by the names that are shown and by those that the drive has.
+    fn check(&self, target: &Target, terms: &ShareTerms) -> Result<()> {
+        [&target.path, &target.path_on_drive]
+            .into_iter()
+            .try_for_each(|path| self.policy.check(path, target.is_folder, terms))
     }
 
     /// `patch` over `base`, when the configuration allows that.
@@ -172,7 +204,7 @@ impl Sharer {
     ) -> Result<ShareTerms> {
         let terms = patch.over(base, SystemTime::now())?;
         attempt.terms(&terms);
-        self.policy.check(&target.path, target.is_folder, &terms)?;
+        self.check(target, &terms)?;
         Ok(terms)
     }
 
@@ -229,15 +261,15 @@ impl Sharer {
         let patch = TermsPatch::parse(text)?;
         let terms = self.allowed(first, patch, self.policy.defaults.clone(), attempt)?;
         for target in targets {
-            self.policy.check(&target.path, target.is_folder, &terms)?;
+            self.check(target, &terms)?;
         }
         if self.policy.dry_run {
             return Ok(None);
         }
-        let _waiting = shares.wait();
-        let _turn = shares.turn(&first.item).await;
-        shares.learn(drive, shares::LIST_AGE, deadline).await?;
         let items: Vec<_> = targets.iter().map(|target| target.item.clone()).collect();
+        let _waiting = shares.wait();
+        let _turns = shares.turns(&items).await;
+        shares.learn(drive, shares::LIST_AGE, deadline).await?;
         if !shares.lock().open_shares_of_exactly(&items).is_empty() {
             return Err(already("these are shared by one link already"));
         }
@@ -276,7 +308,8 @@ impl Sharer {
         if open.is_empty() {
             return Ok("was not shared");
         }
-        self.audit.note_asked(attempt).await?;
+        // What is open must be closed, whether that can be written down or not.
+        let _told = self.audit.note_asked(attempt).await;
         for share in open {
             shares.unshare(drive, &share.id, deadline).await?;
         }
@@ -296,7 +329,8 @@ impl Sharer {
             if self.policy.dry_run {
                 return Ok("dry run");
             }
-            self.audit.note_asked(&attempt).await?;
+            let _turns = drive.shares.turns(&share.items).await;
+            let _told = self.audit.note_asked(&attempt).await;
             drive.shares.unshare(drive, &share.id, deadline).await?;
             Ok("revoked")
         };

@@ -23,6 +23,7 @@ impl Scene {
             item: "a".into(),
             is_folder: false,
             path: "docs/a.txt".to_owned(),
+            path_on_drive: "docs/a.txt".to_owned(),
         };
         let sharer = Sharer::new(policy, None);
         Scene {
@@ -506,4 +507,102 @@ async fn slow_shares_leave_room_for_reading() {
     assert_eq!(read.0.as_secs(), 3, "it did not wait for them");
     assert!(read.1 >= 4, "{}", read.1);
     assert_eq!(scene.provider.shares().len(), 8);
+}
+
+/// Another target on the scene's drive.
+fn other(scene: &Scene, item: &str) -> Target {
+    Target {
+        item: item.into(),
+        ..scene.target.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_may_have_been_made_is_looked_for_before_it_is_said_to_be_none() {
+    let scene = Scene::new(FakeDrive::default());
+    assert_eq!(scene.url().await, None);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    scene.provider.refuse(ErrorKind::Unavailable, None);
+    assert!(scene.set("").await.is_err());
+    // The drive has made it all the same.
+    scene.provider.add(share("lost", &["a"]));
+    scene.provider.calls();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    scene.set("").await.unwrap();
+    assert_eq!(scene.provider.calls(), ["shares"], "it is not made twice");
+    scene.remove().await.unwrap();
+    assert_eq!(scene.provider.shares().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pending_share_that_was_revoked_does_not_come_back() {
+    let fake = FakeDrive {
+        is_slow: true,
+        ..FakeDrive::default()
+    };
+    let scene = Scene::new(fake);
+    scene.set("").await.unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    scene.remove().await.unwrap();
+    tokio::time::advance(2 * MINUTE).await;
+    assert_eq!(scene.url().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changing_a_share_that_was_revoked_elsewhere_makes_another() {
+    let scene = Scene::new(FakeDrive::default());
+    scene.set("").await.unwrap();
+    scene.provider.clear();
+    let refused = scene.set_as("note=x", SetMode::Replace).await;
+    assert_eq!(refused, Err(Error::NoAttribute));
+    scene.set("").await.unwrap();
+    scene.provider.clear();
+    scene.set("note=x").await.unwrap();
+    let shares = scene.provider.shares();
+    assert_eq!(shares.len(), 1);
+    assert_eq!(shares[0].terms.note.as_deref(), Some("x"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shared_together_is_shared_once_in_whatever_order() {
+    let fake = FakeDrive {
+        delay: Duration::from_secs(1),
+        ..FakeDrive::default()
+    };
+    let scene = Scene::new(fake);
+    let (a, b) = (scene.target.clone(), other(&scene, "b"));
+    let caller = Caller::default();
+    let (there, back) = ([a.clone(), b.clone()], [b, a]);
+    let (first, second) = tokio::join!(
+        scene.sharer.share_together(&there, b"", &caller),
+        scene.sharer.share_together(&back, b"", &caller),
+    );
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    assert_eq!(scene.provider.shares().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_written_down_can_still_be_revoked() {
+    let mut scene = Scene::new(FakeDrive::default());
+    scene.set("").await.unwrap();
+    let file = AuditFile {
+        path: "/dev/null/audit.log".into(),
+        is_required: true,
+    };
+    scene.sharer = Sharer::new(SharePolicy::default(), Some(file));
+    scene.remove().await.unwrap();
+    assert!(scene.provider.shares().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_are_shown_otherwise_are_forbidden_by_their_own() {
+    let policy = SharePolicy {
+        denied: crate::sharing::DeniedPaths::new(&["secret.txt".to_owned()]).unwrap(),
+        ..SharePolicy::default()
+    };
+    let mut scene = Scene::with(FakeDrive::default(), policy);
+    scene.target.path = "docs/secret (1a2b3c4d).txt".into();
+    scene.set("").await.unwrap();
+    scene.target.path_on_drive = "docs/secret.txt".into();
+    assert!(matches!(scene.set("").await, Err(Error::Forbidden(_))));
 }

@@ -99,6 +99,18 @@ impl Shares {
         turn.lock_owned().await
     }
 
+    /// As [`Shares::turn`], for several items: in one order, so that two who wait for each other's cannot be.
+    pub(super) async fn turns(&self, items: &[ItemId]) -> Vec<OwnedMutexGuard<()>> {
+        let mut items = items.to_vec();
+        items.sort();
+        items.dedup();
+        let mut turns = Vec::with_capacity(items.len());
+        for item in &items {
+            turns.push(self.turn(item).await);
+        }
+        turns
+    }
+
     /// Makes sure that the shares are known as they were at most `age` ago.
     ///
     /// # Errors
@@ -117,12 +129,10 @@ impl Shares {
         if self.lock().is_younger_than(age) {
             return Ok(());
         }
-        if reading
-            .as_ref()
-            .is_some_and(|begun| begun.started.elapsed() >= LIST_AGE)
-        {
-            *reading = None;
-        }
+        let is_of_use = |begun: &mut Reading| {
+            begun.started.elapsed() < age && self.lock().is_sure_of(begun.started)
+        };
+        *reading = reading.take_if(is_of_use);
         let begun = reading.get_or_insert_with(Reading::new);
         let read = self.read_on(begun, drive, sharing, deadline).await;
         let complete = reading.take();
@@ -207,7 +217,7 @@ impl Shares {
             repeat: Repeat::WhenNotDone,
             ..usual(&what, drive, deadline)
         };
-        let share = self.ask(drive, how, ask).await?;
+        let share = self.ask_to_change(drive, how, ask).await?;
         let share = self.lock().put(share);
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(share)
@@ -226,9 +236,9 @@ impl Shares {
     ) -> Result<()> {
         let sharing = sharing(drive)?;
         let ask = || sharing.reshare(share, terms);
-        let what = format!("change share {}", share.0);
-        let how = usual(&what, drive, deadline);
-        let changed = self.ask(drive, how, ask).await?;
+        // Without its number: on some drives that opens a share.
+        let how = usual("change a share", drive, deadline);
+        let changed = self.ask_to_change(drive, how, ask).await?;
         let mut known = self.lock();
         if changed.id != *share {
             known.remove(share);
@@ -250,9 +260,8 @@ impl Shares {
     ) -> Result<()> {
         let sharing = sharing(drive)?;
         let ask = || sharing.unshare(share);
-        let what = format!("revoke share {}", share.0);
-        let how = usual(&what, drive, deadline);
-        match self.ask(drive, how, ask).await {
+        let how = usual("revoke a share", drive, deadline);
+        match self.ask_to_change(drive, how, ask).await {
             Ok(()) => {}
             Err(Error::Drive(error)) if error.kind == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -261,11 +270,34 @@ impl Shares {
         Ok(())
     }
 
+    /// As [`Shares::ask`], for what changes something: when nobody can say whether it did, what was known before is
+    /// of no use.
+    async fn ask_to_change<T, F>(
+        &self,
+        drive: &Drive,
+        how: Ask<'_>,
+        ask: impl Fn() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, ProviderError>>,
+    {
+        let result = self.ask(drive, how, ask).await;
+        if let Err(error) = &result
+            && !is_plain_refusal(error)
+        {
+            self.lock().doubt();
+        }
+        result
+    }
+
     async fn ask<T, F>(&self, drive: &Drive, how: Ask<'_>, ask: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
         let _permit = self.enter_lane(how.what, how.deadline).await?;
+        // Waiting for the others is no outage.
+        let outage_ends = how.deadline.min(Instant::now() + drive.work_time());
+        let how = Ask { outage_ends, ..how };
         drive.ask(how, ask).await
     }
 
@@ -289,6 +321,21 @@ impl Reading {
             pages: 0,
         }
     }
+}
+
+/// Whether the drive has said that it did nothing.
+fn is_plain_refusal(error: &Error) -> bool {
+    let Error::Drive(error) = error else {
+        return false;
+    };
+    matches!(
+        error.kind,
+        ErrorKind::RateLimited
+            | ErrorKind::Invalid
+            | ErrorKind::Unsupported
+            | ErrorKind::Denied
+            | ErrorKind::LoginExpired
+    )
 }
 
 /// How a drive is asked about shares. One that is down is given up as early as for any other request.
