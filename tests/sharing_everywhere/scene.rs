@@ -14,7 +14,7 @@ const FOR_ALL: &str = "ORG_READ";
 
 /// An emulator, as the drive that it is.
 #[derive(Debug)]
-pub(crate) enum Drive {
+pub(crate) enum Emulated {
     KooDrive(koodrive::Emulator),
     Pds(pds::Emulator),
     DingTalk(dingtalk::Emulator),
@@ -36,7 +36,7 @@ pub(crate) struct Open {
 /// A drive with `a.txt`, `c.txt` and `folder/b.txt`, mounted.
 #[derive(Debug)]
 pub(crate) struct Scene {
-    pub(crate) drive: Drive,
+    pub(crate) drive: Emulated,
     pub(crate) mount: Mounted,
 }
 
@@ -56,30 +56,30 @@ pub(crate) fn new_terms(kind: DriveKind) -> &'static str {
     }
 }
 
-impl Drive {
-    fn start(kind: DriveKind, tree: Tree) -> Drive {
+impl Emulated {
+    fn start(kind: DriveKind, tree: Tree) -> Emulated {
         let started = "the emulator starts";
         match kind {
             DriveKind::KooDrive => {
                 let options = koodrive::Options::with_tree(tree);
-                Drive::KooDrive(koodrive::Emulator::start_blocking(options).expect(started))
+                Emulated::KooDrive(koodrive::Emulator::start_blocking(options).expect(started))
             }
             DriveKind::Pds => {
                 let options = pds::Options::with_tree(tree);
-                Drive::Pds(pds::Emulator::start_blocking(options).expect(started))
+                Emulated::Pds(pds::Emulator::start_blocking(options).expect(started))
             }
             DriveKind::DingTalk => {
                 let options = dingtalk::Options::with_tree(tree);
-                Drive::DingTalk(dingtalk::Emulator::start_blocking(options).expect(started))
+                Emulated::DingTalk(dingtalk::Emulator::start_blocking(options).expect(started))
             }
         }
     }
 
     fn emulator(&self) -> &dyn EmulatedDrive {
         match self {
-            Drive::KooDrive(emulator) => emulator,
-            Drive::Pds(emulator) => emulator,
-            Drive::DingTalk(emulator) => emulator,
+            Emulated::KooDrive(emulator) => emulator,
+            Emulated::Pds(emulator) => emulator,
+            Emulated::DingTalk(emulator) => emulator,
         }
     }
 
@@ -100,16 +100,16 @@ impl Drive {
     /// The open shares that the drive has, in the order of their paths. Each is of one item.
     pub(crate) fn open_shares(&self) -> Vec<Open> {
         let mut open: Vec<Open> = match self {
-            Drive::KooDrive(emulator) => {
+            Emulated::KooDrive(emulator) => {
                 let shares = emulator.shares().into_iter();
                 shares.map(|share| self.koodrive_share(&share)).collect()
             }
-            Drive::Pds(emulator) => {
+            Emulated::Pds(emulator) => {
                 let shares = emulator.shares().into_iter();
                 let open = shares.filter(|share| !share.is_cancelled);
                 open.map(|share| self.pds_share(&share)).collect()
             }
-            Drive::DingTalk(emulator) => {
+            Emulated::DingTalk(emulator) => {
                 let items = self.items().into_iter();
                 items
                     .filter_map(|(path, id)| dingtalk_share(emulator, path, &id))
@@ -145,7 +145,7 @@ impl Drive {
     /// Revokes every share of an item in another way than by this mount.
     pub(crate) fn revoke_elsewhere(&self, path: &str) {
         match self {
-            Drive::KooDrive(emulator) => {
+            Emulated::KooDrive(emulator) => {
                 let shares = emulator.shares().into_iter();
                 let of_path = shares.filter(|share| self.koodrive_share(share).path == path);
                 let ids: Vec<Value> = of_path.map(|share| share["shareId"].clone()).collect();
@@ -153,14 +153,14 @@ impl Drive {
                 let body = json!({"shareIds": ids});
                 self.post("koodrive/ose/v1/share/cancel", &bearer, &body);
             }
-            Drive::Pds(emulator) => {
+            Emulated::Pds(emulator) => {
                 let bearer = format!("Authorization: Bearer {}", emulator.token());
                 for share in self.open_shares() {
                     let body = json!({"share_id": share.address});
                     self.post("v2/share_link/cancel", &bearer, &body);
                 }
             }
-            Drive::DingTalk(emulator) => {
+            Emulated::DingTalk(emulator) => {
                 let id = emulator.tree().id_at(&format!("/{path}"));
                 let id = id.expect("it is there");
                 let token = format!("x-acs-dingtalk-access-token: {}", emulator.token());
@@ -210,7 +210,7 @@ impl Scene {
         tree.add_file(ROOT_ID, "c.txt", "text of c");
         let folder = tree.add_folder(ROOT_ID, "folder");
         tree.add_file(&folder, "b.txt", "more text");
-        let drive = Drive::start(kind, tree);
+        let drive = Emulated::start(kind, tree);
         let mount = Mounted::new(drive.emulator());
         let scene = Scene { drive, mount };
         // The names are known, so that what follows is about sharing.
