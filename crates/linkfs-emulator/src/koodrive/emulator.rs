@@ -7,6 +7,7 @@ use super::auth::Accounts;
 use super::drive::{Drive, Shared, Space};
 use super::knobs::Knobs;
 use super::share_book::ShareBook;
+use super::shares;
 use crate::control::{self, Controlled};
 use crate::object_store::ObjectStore;
 use crate::server::Server;
@@ -243,6 +244,11 @@ impl Emulator {
         let share = pages.add_share_of_others(files.to_vec(), now);
         share.extract_code = extract_code.into();
         share.link_url()
+    }
+
+    /// The user's open shares, oldest first, each as the API tells of it.
+    pub fn shares(&self) -> Vec<serde_json::Value> {
+        shares::open_shares(&self.drive)
     }
 
     /// Visitors of shares must verify their codes again.

@@ -180,6 +180,16 @@ fn reveal_hidden(drive: &Drive) {
     }
 }
 
+/// The user's shares that are not cancelled, oldest first, each as the list shows it, also while the list
+/// does not.
+pub(crate) fn open_shares(drive: &Drive) -> Vec<Value> {
+    let knobs = drive.knobs.get();
+    let pages = drive.shares.pages();
+    let shares = pages.shares.values();
+    let open = shares.filter(|share| !share.is_cancelled && !share.is_foreign);
+    open.map(|share| link(drive, &knobs, share)).collect()
+}
+
 /// A share as create, update and list show it.
 fn link(drive: &Drive, knobs: &Knobs, share: &Share) -> Value {
     let nodes = share
