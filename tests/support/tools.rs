@@ -52,8 +52,17 @@ impl Outcome {
 /// When it cannot be started.
 #[track_caller]
 pub fn run(command: &mut Command) -> Outcome {
+    run_with(command, Stdio::null())
+}
+
+/// Runs a command to its end with this input.
+///
+/// # Panics
+/// When it cannot be started.
+#[track_caller]
+pub fn run_with(command: &mut Command, input: Stdio) -> Outcome {
     let shown = format!("{command:?}");
-    let started = command.stdin(Stdio::null()).output();
+    let started = command.stdin(input).output();
     let Output {
         status,
         stdout,

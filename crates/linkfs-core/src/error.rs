@@ -46,6 +46,9 @@ pub enum Error {
     /// An attribute that can be read and not written.
     #[error("this attribute cannot be set or removed")]
     FixedAttribute,
+    /// A command that cannot be read.
+    #[error("bad command: {0}")]
+    BadCommand(String),
     /// Terms of a share that cannot be read, or can never be met.
     #[error("{0}")]
     BadTerms(String),
@@ -106,6 +109,7 @@ impl Error {
             Error::Corrupt(_) => {
                 "the wrong bytes were not delivered; try again, and tell the drive's operator if it stays"
             }
+            Error::BadCommand(_) => "write `help` to .linkfs/control and read the answer there",
             Error::BadTerms(_) => {
                 "terms are words such as expires=7d password=auto audience=org allow=preview,download"
             }

@@ -62,4 +62,5 @@ pub use sharing::{
     read_permissions,
 };
 pub use status::{DriveStatus, HostStatus, MemoryStatus, ShareStatus, Status};
+pub use tree::NameKeeper;
 pub use volume::{DiskOptions, Layout, Opened, ShareOptions, Volume, VolumeOptions, VolumeUsage};

@@ -215,6 +215,13 @@ impl Listing {
         self.progress.send_modify(|count| *count += 1);
     }
 
+    /// The names so far, and which nodes they lead to.
+    pub(crate) fn numbers(&self) -> HashMap<Arc<str>, NodeId> {
+        let state = self.lock();
+        let nodes = state.nodes.iter();
+        nodes.map(|node| (node.name.clone(), node.id)).collect()
+    }
+
     fn all(&self) -> Vec<Arc<Node>> {
         self.lock().nodes.clone()
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use linkfs_provider::{ByteCount, Item, ItemId, ItemKind, Share, Version, WebAddress};
+use linkfs_provider::{ByteCount, Item, ItemId, ItemKind, Share, ShareId, Version, WebAddress};
 
 use crate::block_cache::BlockCache;
 use crate::{Drive, sharing, shortcut};
@@ -202,12 +202,12 @@ impl Node {
         self.is_outdated.store(true, Ordering::Release);
     }
 
-    fn is_share(&self, drive: &Drive, share: &Share) -> bool {
+    fn is_share(&self, drive: &Drive, id: &ShareId) -> bool {
         match &self.what {
             What::Share {
                 drive: known_drive,
                 share: known,
-            } => known_drive.name() == drive.name() && known.id == share.id,
+            } => known_drive.name() == drive.name() && known.id == *id,
             _ => false,
         }
     }
@@ -300,18 +300,11 @@ impl Nodes {
 
     /// The node of a task; the same number as before for the same name.
     pub(crate) fn put_task(&self, name: &str) -> Arc<Node> {
-        let mut by_id = self.lock();
-        let mut hasher = DefaultHasher::new();
-        ("task", name).hash(&mut hasher);
-        let mut id = NodeId(hasher.finish().max(NodeId::FIRST_ITEM));
-        let is_other =
-            |taken: &Arc<Node>| !matches!(&taken.what, What::Task(known) if known == name);
-        while by_id.get(&id).is_some_and(is_other) {
-            id = NodeId(id.0.wrapping_add(1).max(NodeId::FIRST_ITEM));
-        }
-        let node = Node::new(id, NodeId::TASKS, name, What::Task(name.to_owned()));
-        by_id.insert(id, node.clone());
-        node
+        let is_same = |node: &Node| matches!(&node.what, What::Task(known) if known == name);
+        let what = What::Task(name.to_owned());
+        self.put_control(("task", name), is_same, |id| {
+            Node::new(id, NodeId::TASKS, name, what)
+        })
     }
 
     /// The folder that shows an item.
@@ -327,18 +320,29 @@ impl Nodes {
 
     /// The node of an open share as just listed; the same number as before for the same share.
     pub(crate) fn put_share(&self, drive: &Arc<Drive>, share: Arc<Share>, name: &str) -> Arc<Node> {
+        let id = share.id.clone();
+        let is_same = |node: &Node| node.is_share(drive, &id);
+        let (key, drive) = (("share", drive.name(), &id), drive.clone());
+        self.put_control(key, is_same, |id| {
+            Node::new(id, NodeId::SHARES, name, What::Share { drive, share })
+        })
+    }
+
+    /// A node of the control folder, with a number that follows from `key`.
+    fn put_control(
+        &self,
+        key: impl Hash,
+        is_same: impl Fn(&Node) -> bool,
+        make: impl FnOnce(NodeId) -> Arc<Node>,
+    ) -> Arc<Node> {
         let mut by_id = self.lock();
         let mut hasher = DefaultHasher::new();
-        ("share", drive.name(), &share.id).hash(&mut hasher);
+        key.hash(&mut hasher);
         let mut id = NodeId(hasher.finish().max(NodeId::FIRST_ITEM));
-        while by_id
-            .get(&id)
-            .is_some_and(|taken| !taken.is_share(drive, &share))
-        {
+        while by_id.get(&id).is_some_and(|taken| !is_same(taken)) {
             id = NodeId(id.0.wrapping_add(1).max(NodeId::FIRST_ITEM));
         }
-        let drive = drive.clone();
-        let node = Node::new(id, NodeId::SHARES, name, What::Share { drive, share });
+        let node = make(id);
         by_id.insert(id, node.clone());
         node
     }

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use linkfs_provider::{ErrorKind, ItemId, ProviderError, Receiving, Task, TaskId, TaskState};
+use linkfs_provider::{
+    ErrorKind, ItemId, ProviderError, Receiving, SignedUrl, Task, TaskId, TaskState,
+};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -52,7 +54,7 @@ pub(crate) struct TaskRecord {
     progress: u8,
     why: Option<String>,
     #[serde(skip)]
-    archive: Option<String>,
+    archive: Option<SignedUrl>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,14 +117,30 @@ impl TaskRecord {
             Progress::Done => 100,
             _ => seen.progress.min(100),
         };
-        self.archive = seen.archive.map(|url| url.expose().to_owned());
+        self.archive = seen.archive;
         self.note_end();
     }
 
-    fn fail(&mut self, why: String) {
+    fn fail(&mut self, why: &str) {
         self.state = Progress::Failed;
-        self.why = Some(why);
+        self.why = Some(why.to_owned());
         self.note_end();
+    }
+
+    /// Whether there is more to be learned of it: how it ends, or the address of an archive that an earlier mount
+    /// has seen.
+    fn is_open(&self) -> bool {
+        let is_packed = self.kind == TaskKind::Pack && self.state == Progress::Done;
+        self.ended.is_none() || is_packed && self.archive.is_none()
+    }
+
+    fn ended_long_ago(&self) -> bool {
+        let since = self.ended.map(|ended| now().saturating_sub(ended));
+        since.is_some_and(|age| age > SHOWN_AFTER_END.as_secs())
+    }
+
+    fn age(&self) -> Duration {
+        Duration::from_secs(now().saturating_sub(self.started))
     }
 
     fn note_end(&mut self) {
@@ -152,7 +170,7 @@ impl TaskRecord {
             line("reason", why);
         }
         if let Some(archive) = &self.archive {
-            line("url", archive);
+            line("url", archive.expose());
         }
         match self.kind {
             TaskKind::Save => line("to", &self.about),
@@ -177,12 +195,12 @@ impl Tasks {
         }
     }
 
-    /// Follows every task that has not ended. Needs a runtime.
+    /// Follows every task of which there is more to be learned. Needs a runtime.
     pub(crate) fn follow_all(self: &Arc<Self>, drives: &[Arc<Drive>], tree: &Arc<Tree>) {
         let open: Vec<_> = self
             .lock()
             .iter()
-            .filter(|(_, record)| record.ended.is_none())
+            .filter(|(_, record)| record.is_open())
             .map(|(name, record)| (name.clone(), record.drive.clone()))
             .collect();
         for (name, drive) in open {
@@ -208,17 +226,17 @@ impl Tasks {
 
     /// The names of all tasks, in order.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        self.shown().keys().cloned().collect()
     }
 
     /// What is known of a task, as lines.
     pub(crate) fn show(&self, name: &str) -> Option<String> {
-        self.lock().get(name).map(TaskRecord::as_lines)
+        self.shown().get(name).map(TaskRecord::as_lines)
     }
 
     /// Its state and progress, as words of an answer.
     pub(crate) fn summary(&self, name: &str) -> Option<String> {
-        let known = self.lock();
+        let known = self.shown();
         let record = known.get(name)?;
         Some(format!(
             "state={} progress={}",
@@ -231,51 +249,55 @@ impl Tasks {
         let (tasks, drive, tree) = (self.clone(), drive.clone(), tree.clone());
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
-            while tasks.look(&name, &drive, &tree).await {
+            while tasks.look(&name, &drive, &tree).await == Outlook::GoesOn {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         });
     }
 
-    /// Asks the drive how far a task is. Gives whether to ask again.
-    async fn look(&self, name: &str, drive: &Arc<Drive>, tree: &Tree) -> bool {
-        let Some(mut record) = self.lock().get(name).cloned() else {
-            return false;
+    /// Asks the drive how far a task is.
+    async fn look(&self, name: &str, drive: &Drive, tree: &Tree) -> Outlook {
+        let Some(before) = self.lock().get(name).cloned() else {
+            return Outlook::Ended;
         };
-        let seen = match receiving(drive) {
-            Ok(receiving) => {
-                let deadline = Instant::now() + PATIENCE;
-                let ask = || receiving.task(&record.id);
-                drive.call_until(deadline, "look at a task", ask).await
+        let mut record = before.clone();
+        let outlook = match ask(drive, &record.id).await {
+            Ok(seen) => {
+                record.update(seen);
+                match record.ended {
+                    Some(_) => Outlook::Ended,
+                    None => Outlook::GoesOn,
+                }
             }
-            Err(error) => Err(error),
+            Err(error) if is_final(&error) => {
+                // Of one that has ended it is no news that the drive forgets it.
+                if record.ended.is_none() {
+                    record.fail(&error.to_string());
+                }
+                Outlook::Ended
+            }
+            Err(error) => {
+                tracing::debug!(task = name, %error, "cannot look at a task");
+                Outlook::GoesOn
+            }
         };
-        let before = record.clone();
-        match seen {
-            Ok(seen) => record.update(seen),
-            Err(Error::Drive(error))
-                if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unsupported) =>
-            {
-                record.fail(error.to_string());
+        let outlook = match outlook {
+            Outlook::GoesOn if record.age() > LONGEST_WORK => {
+                record.fail("it did not end within a week");
+                Outlook::Ended
             }
-            // Whatever else it is, it may pass.
-            Err(error) => tracing::debug!(task = name, %error, "cannot look at a task"),
-        }
-        let age = Duration::from_secs(now().saturating_sub(record.started));
-        if record.ended.is_none() && age > LONGEST_WORK {
-            record.fail("it did not end within a week".to_owned());
-        }
-        let goes_on = record.ended.is_none();
-        if !goes_on && let Some(folder) = &record.folder {
-            // Before anybody can see that it has ended: who looks then must find what it brought.
-            tree.forget_folder(drive, folder);
+            outlook => outlook,
+        };
+        // Before anybody can see that it has ended: who looks then must find what it brought.
+        if outlook == Outlook::Ended && !show_what_came(&record, drive, tree).await {
+            return Outlook::GoesOn;
         }
         if record != before {
             self.lock().insert(name.to_owned(), record);
             self.keep(name);
         }
-        goes_on
+        outlook
     }
 
     /// Writes a task down for the next mount. One that cannot be is followed by this one alone.
@@ -284,11 +306,23 @@ impl Tasks {
             return;
         };
         let record = self.lock().get(name).cloned();
-        let path = directory.join(format!("{name}.json"));
+        let path = path_of(directory, name);
         let written = record.map_or(Ok(()), |record| write(&path, &record));
         if let Err(error) = written {
             tracing::warn!(task = name, %error, "cannot keep a task for the next mount");
         }
+    }
+
+    /// All tasks but those that ended long ago, which are forgotten.
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<String, TaskRecord>> {
+        let mut known = self.lock();
+        let old = known.extract_if(.., |_, record| record.ended_long_ago());
+        for (name, _) in old {
+            if let Some(directory) = &self.directory {
+                let _another_mount_was_first = fs::remove_file(path_of(directory, &name));
+            }
+        }
+        known
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TaskRecord>> {
@@ -307,7 +341,46 @@ pub(crate) fn receiving(drive: &Drive) -> Result<&dyn Receiving> {
     receiving.ok_or_else(|| ProviderError::unsupported("take what others shared").into())
 }
 
-/// The tasks in a folder; those that ended long ago are removed, and what is no task is left alone.
+/// Whether a task is worth another look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outlook {
+    GoesOn,
+    Ended,
+}
+
+async fn ask(drive: &Drive, task: &TaskId) -> Result<Task> {
+    let receiving = receiving(drive)?;
+    let deadline = Instant::now() + PATIENCE;
+    let ask = || receiving.task(task);
+    drive.call_until(deadline, "look at a task", ask).await
+}
+
+/// Whether a task is lost; whatever else the drive says may pass.
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::Drive(error) => {
+            matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unsupported)
+        }
+        _ => false,
+    }
+}
+
+/// Has what a task saved shown in its folder. Gives whether that is worth no further try.
+async fn show_what_came(record: &TaskRecord, drive: &Drive, tree: &Tree) -> bool {
+    let Some(folder) = &record.folder else {
+        return true;
+    };
+    match tree.refresh_item(drive, folder).await {
+        Err(error) if error.is_passing() && record.age() <= LONGEST_WORK => false,
+        Err(error) => {
+            tracing::warn!(%error, "cannot list the folder that a task saved into");
+            true
+        }
+        Ok(()) => true,
+    }
+}
+
+/// The tasks in a folder. What is no task is left alone.
 fn read_all(directory: &Path) -> Vec<TaskRecord> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
@@ -315,21 +388,20 @@ fn read_all(directory: &Path) -> Vec<TaskRecord> {
     let paths = entries.flatten().map(|entry| entry.path());
     let mut records = Vec::new();
     for path in paths.filter(|path| path.extension().is_some_and(|end| end == "json")) {
-        let record: Option<TaskRecord> = fs::read(&path)
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok());
-        let Some(record) = record else {
-            tracing::warn!(path = %path.display(), "this is no task");
-            continue;
-        };
-        let since_end = record.ended.map(|ended| now().saturating_sub(ended));
-        if since_end.is_some_and(|age| age > SHOWN_AFTER_END.as_secs()) {
-            let _another_mount_was_first = fs::remove_file(&path);
-        } else {
-            records.push(record);
+        match read(&path) {
+            Ok(record) => records.push(record),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "this is no task"),
         }
     }
     records
+}
+
+fn path_of(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.json"))
+}
+
+fn read(path: &Path) -> io::Result<TaskRecord> {
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
 fn write(path: &Path, record: &TaskRecord) -> io::Result<()> {
@@ -340,3 +412,7 @@ fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+#[path = "tasks_tests.rs"]
+mod tests;

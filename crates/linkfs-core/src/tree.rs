@@ -1,10 +1,11 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::block_cache::BlockCache;
 use crate::listing::{self, Listing, Phase};
-use crate::node::{Attributes, Node, NodeId, Nodes, What};
+use crate::node::{Attributes, Kind, Node, NodeId, Nodes, What};
 use crate::{Drive, Error, Result, control_folder};
 use linkfs_provider::{Item, ItemId, ItemKind, Version};
 
@@ -20,12 +21,19 @@ const VALID_WHILE_UNREACHABLE: Duration = Duration::from_secs(1);
 /// No path is that long: Linux takes 4,096 bytes.
 const DEEPEST: usize = 2048;
 
+/// Who keeps copies of names for as long as it was told that they hold, as the kernel does.
+pub trait NameKeeper: Debug + Send + Sync {
+    /// Forgets a name in a folder, and that there was none. It may wait for requests under way in that folder.
+    fn forget(&self, folder: NodeId, name: &str);
+}
+
 /// The folders as far as they are known: nodes, and one listing for each folder that was looked into.
 #[derive(Debug)]
 pub(crate) struct Tree {
     nodes: Arc<Nodes>,
     folders: Mutex<HashMap<NodeId, Folder>>,
     listing_ttl: Duration,
+    keeper: OnceLock<Arc<dyn NameKeeper>>,
 }
 
 /// What is known of one folder's names.
@@ -87,7 +95,13 @@ impl Tree {
             nodes: Arc::new(nodes),
             folders: Mutex::default(),
             listing_ttl,
+            keeper: OnceLock::new(),
         }
+    }
+
+    /// From now on `keeper` is told of names that changed before their time was over. There is one.
+    pub(crate) fn tell(&self, keeper: Arc<dyn NameKeeper>) {
+        let _there_is_one_already = self.keeper.set(keeper);
     }
 
     /// The nodes from the folder that is shown of an item's drive to the item, which comes last.
@@ -271,14 +285,50 @@ impl Tree {
         }
     }
 
-    /// As [`Tree::forget_listing`], for the folder that shows an item, which may not be known yet.
-    pub(crate) fn forget_folder(&self, drive: &Drive, folder: &ItemId) {
-        if let Some(node) = self.nodes.folder_of(drive, folder) {
-            self.forget_listing(node);
+    /// Asks the drive for a folder anew; whoever looks into it afterwards finds what it has now.
+    ///
+    /// # Errors
+    /// `NotAFolder`, and what the drive says.
+    pub(crate) async fn refresh(&self, folder: &Arc<Node>) -> Result<()> {
+        if folder.item().is_none() || folder.kind() != Kind::Folder {
+            // What no drive has is always as it is now.
+            return self.listing(folder).await.map(drop);
         }
-        if let Some(saved) = &drive.saved_listings {
-            saved.forget(folder);
+        let before = self.known_listing(folder.id);
+        self.forget_listing(folder.id);
+        let after = self.listing(folder).await?;
+        after.complete().await?;
+        let before = before.map(|listing| listing.numbers());
+        let changed = differences(before.unwrap_or_default(), after.numbers());
+        self.forget_copies(folder.id, changed).await;
+        Ok(())
+    }
+
+    /// As [`Tree::refresh`], for the folder that shows an item, if it is known yet.
+    ///
+    /// # Errors
+    /// What the drive says.
+    pub(crate) async fn refresh_item(&self, drive: &Drive, folder: &ItemId) -> Result<()> {
+        let known = self.nodes.folder_of(drive, folder);
+        match known.and_then(|id| self.nodes.get(id)) {
+            Some(node) => self.refresh(&node).await,
+            None => {
+                if let Some(saved) = &drive.saved_listings {
+                    saved.forget(folder);
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// Has the keeper forget names. That may wait for requests, whose answers must not wait for it in turn: so it
+    /// happens on a thread that answers nobody.
+    async fn forget_copies(&self, folder: NodeId, names: Vec<Arc<str>>) {
+        let Some(keeper) = self.keeper.get().cloned() else {
+            return;
+        };
+        let forget = move || names.iter().for_each(|name| keeper.forget(folder, name));
+        let _unless_it_panicked = tokio::task::spawn_blocking(forget).await;
     }
 
     fn lock_folders(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Folder>> {
@@ -306,6 +356,21 @@ impl Folder {
             }
         }
     }
+}
+
+/// The names that are in one of two listings alone, or lead to something else.
+fn differences(
+    mut before: HashMap<Arc<str>, NodeId>,
+    after: HashMap<Arc<str>, NodeId>,
+) -> Vec<Arc<str>> {
+    let is_new = |(name, id): &(Arc<str>, NodeId)| before.remove(name) != Some(*id);
+    let mut names: Vec<_> = after
+        .into_iter()
+        .filter(is_new)
+        .map(|(name, _)| name)
+        .collect();
+    names.extend(before.into_keys());
+    names
 }
 
 /// The root is known by its id alone: mounting asks nothing of the drive but its first listing.

@@ -19,7 +19,7 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Error::NoAttribute => Errno::NO_XATTR,
         Error::ForeignAttribute => Errno::EOPNOTSUPP,
         Error::FixedAttribute => Errno::EPERM,
-        Error::BadTerms(_) => Errno::EINVAL,
+        Error::BadCommand(_) | Error::BadTerms(_) => Errno::EINVAL,
         Error::Forbidden(_) => Errno::EPERM,
         Error::AlreadyShared(_) => Errno::EEXIST,
         // As the kernel says of a file that is somebody else's.
@@ -95,6 +95,7 @@ mod tests {
         check(Error::NoAttribute, libc::ENODATA);
         check(Error::ForeignAttribute, libc::EOPNOTSUPP);
         check(Error::FixedAttribute, libc::EPERM);
+        check(Error::BadCommand(String::new()), libc::EINVAL);
         check(Error::BadTerms(String::new()), libc::EINVAL);
         check(Error::Forbidden(String::new()), libc::EPERM);
         check(Error::AlreadyShared(String::new()), libc::EEXIST);

@@ -1,10 +1,11 @@
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
-use linkfs_core::Volume;
+use fuser::{BackgroundSession, Config, INodeNo, MountOption, Notifier, Session, SessionACL};
+use linkfs_core::{NameKeeper, NodeId, Volume};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -51,8 +52,9 @@ impl Mounted {
 /// # Errors
 /// When the kernel or the mount helper refuses.
 pub fn mount(volume: Arc<Volume>, dir: &Path, options: &MountOptions) -> io::Result<Mounted> {
-    let adapter = Adapter::new(volume, Handle::current());
+    let adapter = Adapter::new(volume.clone(), Handle::current());
     let session = Session::new(adapter, dir, &config(options))?;
+    volume.tell_of_changes(Arc::new(KernelNames(session.notifier())));
     if let Err(error) = read_ahead::enlarge(&dir.canonicalize()?) {
         tracing::info!(%error, "the kernel's read-ahead stays small: only root may enlarge it");
     }
@@ -62,6 +64,19 @@ pub fn mount(volume: Arc<Volume>, dir: &Path, options: &MountOptions) -> io::Res
         .name("linkfs-ending".into())
         .spawn(move || ending.send(join(serving)))?;
     Ok(Mounted { ended })
+}
+
+/// The names that the kernel keeps.
+#[derive(Debug)]
+struct KernelNames(Notifier);
+
+impl NameKeeper for KernelNames {
+    /// The kernel locks the folder for it, which a request under way in that folder holds until it is answered.
+    fn forget(&self, folder: NodeId, name: &str) {
+        if let Err(error) = self.0.inval_entry(INodeNo(folder.0), OsStr::new(name)) {
+            tracing::debug!(folder = folder.0, %error, "the kernel keeps a name");
+        }
+    }
 }
 
 /// The thread that serves the session, without what would unmount it at its end. fuser 0.18 unmounts by

@@ -107,6 +107,11 @@ pub(crate) enum Command {
     Shares(SharesArgs),
     /// Revoke the links to files and folders of a mount
     Unshare(UnshareArgs),
+    /// Save what somebody else shared into a folder of a mount
+    ///
+    /// The drive does it on its own; the command returns when that has ended, and goes on in the mount when it is
+    /// interrupted.
+    Save(SaveArgs),
 }
 
 const SHARE_EXAMPLES: &str = "\
@@ -297,6 +302,23 @@ pub(crate) struct UnshareArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct SaveArgs {
+    /// The address that somebody has handed on
+    pub(crate) url: String,
+    /// The folder on a mount that it shall be saved into
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) to: PathBuf,
+    /// The access code: - (read from stdin)
+    ///
+    /// A code on the command line could be read by every user of this machine, so none is taken there.
+    #[arg(long, value_name = "-", value_parser = ["-"])]
+    pub(crate) password: Option<String>,
+    /// Return at once, with the name of the task in .linkfs/tasks
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct DrivesArgs {
     /// List the spaces that this drive's account can open
     #[arg(value_name = "DRIVE")]
@@ -351,6 +373,7 @@ mod tests {
             "linkfs share --password - /mnt/a --qr",
             "linkfs shares --json",
             "linkfs unshare /mnt/a",
+            "linkfs save https://x.test/s --to /mnt/a --password - --no-wait",
         ] {
             Args::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
         }
@@ -368,6 +391,8 @@ mod tests {
             "linkfs ls :/a",
             "linkfs share",
             "linkfs share /mnt/a --password fake-code",
+            "linkfs save https://x.test/s",
+            "linkfs save https://x.test/s --to /mnt/a --password fake-code",
             "linkfs share /mnt/a --audience everybody",
         ] {
             let error = Args::try_parse_from(line.split(' ')).unwrap_err();

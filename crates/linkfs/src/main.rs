@@ -29,6 +29,7 @@ mod mounted;
 mod output;
 mod pin;
 mod places;
+mod save;
 mod secrets;
 mod serve;
 mod setup;
@@ -81,6 +82,7 @@ fn run(args: Args) -> Result<()> {
         Command::Link(args) => link::run(&setup, &args),
         Command::Status(args) => status::run(&args),
         Command::Pin(args) => pin::pin(&args),
+        Command::Save(args) => save::save(&args),
         Command::Share(args) => share::share(&args),
         Command::Shares(args) => shares::run(&args),
         Command::Unshare(args) => share::unshare(&args),

@@ -1,10 +1,11 @@
 //! Files of a mount, as the commands about them see them: by their attributes.
 
 use std::fs;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::{getxattr, major, minor};
 use rustix::io::Errno;
 
@@ -63,4 +64,18 @@ pub(crate) fn attribute(path: &Path, name: &str) -> Result<String, Errno> {
     let mut value = vec![0; LONGEST_VALUE];
     let length = getxattr(path, name, &mut *value)?;
     Ok(String::from_utf8_lossy(&value[..length]).into_owned())
+}
+
+/// The access code of a share, from stdin.
+pub(crate) fn read_code() -> Result<String> {
+    if io::stdin().is_terminal() {
+        eprint!("Access code: ");
+    }
+    let mut line = String::new();
+    io::stdin()
+        .read_line(&mut line)
+        .context("cannot read the access code from stdin")?;
+    let code = line.trim_end_matches(['\r', '\n']);
+    ensure!(!code.is_empty(), "there is no access code on stdin");
+    Ok(code.to_owned())
 }

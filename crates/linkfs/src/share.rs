@@ -1,10 +1,9 @@
 //! `linkfs share` and `linkfs unshare`: links to files of a mount for other people. What they do is what setting
 //! and removing an attribute does.
 
-use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use rustix::fs::{XattrFlags, removexattr, setxattr};
@@ -12,7 +11,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{ShareArgs, TermArgs, UnshareArgs};
-use crate::mounted::{Failures, attribute, check_mounted, explain};
+use crate::mounted::{Failures, attribute, check_mounted, explain, read_code};
 use crate::output;
 
 const SHARE: &str = "user.linkfs.share";
@@ -97,19 +96,6 @@ fn terms(args: &TermArgs) -> Result<String> {
         Some(given) if given.is_empty() => Ok(String::new()),
         _ => Ok(terms.to_string()),
     }
-}
-
-fn read_code() -> Result<String> {
-    if io::stdin().is_terminal() {
-        eprint!("Access code: ");
-    }
-    let mut line = String::new();
-    io::stdin()
-        .read_line(&mut line)
-        .context("cannot read the access code from stdin")?;
-    let code = line.trim_end_matches(['\r', '\n']);
-    ensure!(!code.is_empty(), "there is no access code on stdin");
-    Ok(code.to_owned())
 }
 
 fn show(share: &Shared, with_qr: bool) -> Result<()> {

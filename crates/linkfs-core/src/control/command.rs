@@ -6,7 +6,7 @@ use crate::sharing::{TermsPatch, read_words};
 use crate::{Error, Result};
 
 /// A longer line is no command.
-const LONGEST_LINE: usize = 64 << 10;
+pub(super) const LONGEST_LINE: usize = 64 << 10;
 
 /// What `help` answers.
 pub(crate) const HELP: &str = "\
@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Help,
     /// One share of all that the paths name.
     Share {
-        terms: String,
+        terms: Secret<String>,
         paths: Vec<String>,
     },
     Unshare {
@@ -69,11 +69,12 @@ impl Command {
     /// Reads a line.
     ///
     /// # Errors
-    /// `BadTerms`: what was expected. What was written is not shown, since it may be a code.
-    pub(crate) fn parse(line: &str) -> Result<Command> {
+    /// `BadCommand` and `BadTerms`: what was expected. What was written is not shown, since it may be a code.
+    pub(crate) fn parse(line: &[u8]) -> Result<Command> {
         if line.len() > LONGEST_LINE {
             return Err(bad(format!("a line has at most {LONGEST_LINE} bytes")));
         }
+        let line = std::str::from_utf8(line).map_err(|_| bad("this is no text"))?;
         let line = line.trim();
         let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim_start();
@@ -102,7 +103,7 @@ fn read_share(rest: &str) -> Result<Command> {
         None => vec![path(rest)?],
     };
     Ok(Command::Share {
-        terms: terms.to_owned(),
+        terms: Secret::new(terms.to_owned()),
         paths,
     })
 }
@@ -164,7 +165,7 @@ fn nothing_more(rest: &str) -> Result<()> {
 }
 
 fn bad(why: impl Into<String>) -> Error {
-    Error::BadTerms(format!("bad command: {}", why.into()))
+    Error::BadCommand(why.into())
 }
 
 /// The words with one of `keys` that a text begins with, and the rest of it. A path that looks like such a word can be
@@ -211,7 +212,7 @@ mod tests {
 
     fn share(terms: &str, paths: &[&str]) -> Command {
         Command::Share {
-            terms: terms.to_owned(),
+            terms: Secret::new(terms.to_owned()),
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         }
     }
@@ -236,7 +237,7 @@ mod tests {
             ("shares", Command::Shares),
             ("help", Command::Help),
         ] {
-            assert_eq!(Command::parse(line), Ok(expected), "{line}");
+            assert_eq!(Command::parse(line.as_bytes()), Ok(expected), "{line}");
         }
     }
 
@@ -248,10 +249,13 @@ mod tests {
             folder: folder.into(),
         };
         let line = "save url=https://drive.example.test/s/1?a=b password=fake to=\"my folder\"";
-        assert_eq!(Command::parse(line), Ok(Command::Save(take("my folder"))));
+        assert_eq!(
+            Command::parse(line.as_bytes()),
+            Ok(Command::Save(take("my folder")))
+        );
         let line = "pack name=x.zip url=https://drive.example.test/s/1?a=b password=fake reports";
         let expected = Command::Pack(take("reports"), "x.zip".into());
-        assert_eq!(Command::parse(line), Ok(expected));
+        assert_eq!(Command::parse(line.as_bytes()), Ok(expected));
     }
 
     #[test]
@@ -271,23 +275,28 @@ mod tests {
             "pack url=x name=y",
             "task",
         ] {
-            let error = Command::parse(line).unwrap_err();
-            assert!(matches!(error, Error::BadTerms(_)), "{line}: {error}");
+            let error = Command::parse(line.as_bytes()).unwrap_err();
+            let is_told = matches!(error, Error::BadCommand(_) | Error::BadTerms(_));
+            assert!(is_told, "{line}: {error}");
         }
-        let error = Command::parse("share password=\"fake secret").unwrap_err();
+        let error = Command::parse(b"share password=\"fake secret").unwrap_err();
         assert!(!error.to_string().contains("fake"), "{error}");
+        for line in [&b"share \xff"[..], &[b'x'; LONGEST_LINE + 1]] {
+            let error = Command::parse(line).unwrap_err();
+            assert!(matches!(error, Error::BadCommand(_)), "{error}");
+        }
     }
 
     proptest! {
         #[test]
         fn no_line_is_too_odd(line in "\\PC*") {
-            let _either = Command::parse(&line);
+            let _either = Command::parse(line.as_bytes());
         }
 
         #[test]
         fn a_quoted_term_does_not_reach_into_the_path(note in "[^\\x00-\\x1f\"\\\\]{0,20}", path in "[a-z][a-z ]{0,10}[a-z]") {
             let line = format!("share note=\"{note}\" {path}");
-            match Command::parse(&line) {
+            match Command::parse(line.as_bytes()) {
                 Ok(Command::Share { paths, .. }) => prop_assert_eq!(paths, [path]),
                 Ok(other) => prop_assert!(false, "{other:?}"),
                 Err(_) => {}

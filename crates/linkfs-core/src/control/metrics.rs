@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::status::{DriveStatus, Status};
+use crate::status::{DriveStatus, MemoryStatus, Status};
 
 /// One number of a drive.
 type OfDrive = fn(&DriveStatus) -> Option<u64>;
@@ -46,49 +46,32 @@ const OF_DRIVES: [(&str, &str, &str, OfDrive); 7] = [
 /// The status as metrics.
 pub(crate) fn metrics(status: &Status) -> String {
     let mut text = String::new();
-    let memory = &status.memory;
-    for (kind, bytes) in [
-        ("budget", memory.budget_bytes),
-        ("cached", memory.cached_bytes),
-        ("pending", memory.pending_bytes),
-        ("reads", memory.reads_bytes),
-        ("blocks", memory.block_bytes),
-        ("free", memory.free_bytes),
-        ("names", memory.name_bytes),
-        ("peak", memory.peak_bytes),
+    memory(&mut text, &status.memory);
+    for (name, about, value) in [
+        (
+            "open_handles",
+            "Open files and folders",
+            status.open_handles,
+        ),
+        ("nodes", "Files and folders known", status.nodes),
     ] {
-        if kind == "budget" {
-            describe(
-                &mut text,
-                "memory_bytes",
-                "gauge",
-                "Memory by what it is for",
-            );
-        }
-        let _ = writeln!(text, "linkfs_memory_bytes{{kind=\"{kind}\"}} {bytes}");
+        plain(&mut text, name, about, value as u64);
     }
-    let handles = status.open_handles as u64;
-    plain(&mut text, "open_handles", "Open files and folders", handles);
-    plain(
-        &mut text,
-        "nodes",
-        "Files and folders known",
-        status.nodes as u64,
-    );
     if let Some(disk) = &status.disk {
-        let (used, limit) = (disk.used_bytes.0, disk.limit_bytes.0);
-        plain(
-            &mut text,
-            "disk_used_bytes",
-            "What the disk cache takes",
-            used,
-        );
-        plain(
-            &mut text,
-            "disk_limit_bytes",
-            "What the disk cache may take",
-            limit,
-        );
+        for (name, about, value) in [
+            (
+                "disk_used_bytes",
+                "What the disk cache takes",
+                disk.used_bytes,
+            ),
+            (
+                "disk_limit_bytes",
+                "What the disk cache may take",
+                disk.limit_bytes,
+            ),
+        ] {
+            plain(&mut text, name, about, value.0);
+        }
     }
     for (name, kind, about, value) in OF_DRIVES {
         describe(&mut text, &format!("drive_{name}"), kind, about);
@@ -100,6 +83,22 @@ pub(crate) fn metrics(status: &Status) -> String {
         }
     }
     text
+}
+
+fn memory(text: &mut String, memory: &MemoryStatus) {
+    describe(text, "memory_bytes", "gauge", "Memory by what it is for");
+    for (kind, bytes) in [
+        ("budget", memory.budget_bytes),
+        ("cached", memory.cached_bytes),
+        ("pending", memory.pending_bytes),
+        ("reads", memory.reads_bytes),
+        ("blocks", memory.block_bytes),
+        ("free", memory.free_bytes),
+        ("names", memory.name_bytes),
+        ("peak", memory.peak_bytes),
+    ] {
+        let _ = writeln!(text, "linkfs_memory_bytes{{kind=\"{kind}\"}} {bytes}");
+    }
 }
 
 fn plain(text: &mut String, name: &str, about: &str, value: u64) {
@@ -123,7 +122,116 @@ fn escape(label: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use linkfs_provider::ByteCount;
+
     use super::*;
+    use crate::block_cache::BlockCache;
+    use crate::disk_cache::DiskCacheStats;
+    use crate::memory::Memory;
+    use crate::status::ShareStatus;
+
+    fn drive(name: &str, shares: Option<ShareStatus>) -> DriveStatus {
+        DriveStatus {
+            name: name.into(),
+            state: "ok",
+            reason: None,
+            advice: None,
+            limited_for_seconds: None,
+            calls: u64::MAX,
+            failed_calls: 3,
+            links: 4,
+            unsaved_listings: None,
+            second_requests: 5,
+            hosts: Vec::new(),
+            shares,
+        }
+    }
+
+    fn status() -> Status {
+        let shares = ShareStatus {
+            made: 7,
+            waiting: 8,
+        };
+        let limit_bytes = ByteCount(1 << 40);
+        Status {
+            version: "1",
+            pid: 1,
+            drives: vec![drive("work", Some(shares)), drive("a \"b\\c\"\n} 1", None)],
+            memory: BlockCache::new(Memory::new(ByteCount(1 << 20))).status(),
+            disk: Some(DiskCacheStats {
+                limit_bytes,
+                ..DiskCacheStats::default()
+            }),
+            disk_failure: None,
+            open_handles: 2,
+            nodes: 9,
+        }
+    }
+
+    fn is_name(text: &str) -> bool {
+        let mut bytes = text.bytes();
+        bytes
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic())
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    }
+
+    /// The name, label and value of `name{key="value"} number`.
+    fn sample(line: &str) -> Option<(&str, Option<&str>, &str)> {
+        let end = line.find(['{', ' '])?;
+        let (name, rest) = line.split_at(end);
+        let Some(labels) = rest.strip_prefix('{') else {
+            return Some((name, None, rest.strip_prefix(' ')?));
+        };
+        let (key, value) = labels.split_once("=\"")?;
+        let mut is_escaped = false;
+        let end = value.find(|character| {
+            let ends = character == '"' && !is_escaped;
+            is_escaped = character == '\\' && !is_escaped;
+            ends
+        })?;
+        let number = value[end..].strip_prefix("\"} ")?;
+        is_name(key).then_some((name, Some(&value[..end]), number))
+    }
+
+    #[test]
+    fn the_text_is_what_prometheus_reads() {
+        let text = metrics(&status());
+        assert!(text.ends_with('\n'));
+        let (mut described, mut seen) = (Vec::new(), HashSet::new());
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, about) = help.split_once(' ').unwrap();
+                assert!(is_name(name) && !about.is_empty(), "{line}");
+                assert!(!described.contains(&name), "twice: {line}");
+                described.push(name);
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').unwrap();
+                assert_eq!(described.last(), Some(&name), "{line}");
+                assert!(matches!(kind, "gauge" | "counter"), "{line}");
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            } else {
+                let (name, label, value) = sample(line).unwrap_or_else(|| panic!("{line}"));
+                assert_eq!(described.last(), Some(&name), "{line}");
+                assert!(value.parse::<u64>().is_ok(), "{line}");
+                assert!(seen.insert((name, label)), "twice: {line}");
+            }
+        }
+        for line in [
+            "linkfs_nodes 9",
+            "linkfs_open_handles 2",
+            "linkfs_memory_bytes{kind=\"budget\"} 1048576",
+            "linkfs_disk_limit_bytes 1099511627776",
+            "linkfs_drive_up{drive=\"work\"} 1",
+            "linkfs_drive_calls_total{drive=\"work\"} 18446744073709551615",
+            "linkfs_drive_shares_waiting{drive=\"work\"} 8",
+            "linkfs_drive_links{drive=\"a \\\"b\\\\c\\\"\\n} 1\"} 4",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line}:\n{text}");
+        }
+    }
 
     #[test]
     fn labels_cannot_end_early() {

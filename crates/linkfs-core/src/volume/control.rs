@@ -15,7 +15,7 @@ use crate::node::{Node, NodeId, What};
 use crate::open_file::{Handle, HandleId};
 use crate::sharing::{self, Caller, SetMode, Target};
 use crate::tasks::{TaskKind, TaskRecord, receiving};
-use crate::{Drive, Error, Result};
+use crate::{Drive, Error, NameKeeper, Result};
 
 /// How long taking what somebody shared may take, up to the start of the task.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -51,6 +51,11 @@ impl Volume {
         node.ok_or(Error::NotFound)
     }
 
+    /// From now on `keeper` is told of names that changed before their time was over. There is one.
+    pub fn tell_of_changes(&self, keeper: Arc<dyn NameKeeper>) {
+        self.tree.tell(keeper);
+    }
+
     /// Whether commands are written to a node.
     pub fn is_console(&self, node: NodeId) -> bool {
         node == NodeId::CONSOLE
@@ -71,10 +76,8 @@ impl Volume {
         let Handle::Console(console) = self.handles.get(handle)? else {
             return Err(Error::ReadOnly);
         };
-        let text = std::str::from_utf8(data);
-        let text = text.map_err(|_| Error::BadTerms("bad command: this is no text".into()))?;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let result = self.run_command(line, caller).await;
+        for line in console.lines(data) {
+            let result = self.run_command(&line, caller).await;
             match &result {
                 Ok(answer) => console.answer(answer),
                 Err(error) => {
@@ -87,10 +90,13 @@ impl Volume {
         Ok(())
     }
 
-    async fn run_command(&self, line: &str, caller: &Caller) -> Result<String> {
+    async fn run_command(&self, line: &[u8], caller: &Caller) -> Result<String> {
         match Command::parse(line)? {
             Command::Help => Ok(format!("{HELP}\nok")),
-            Command::Share { terms, paths } => self.share_paths(&terms, &paths, caller).await,
+            Command::Share { terms, paths } => {
+                let terms = terms.expose().as_bytes();
+                self.share_paths(terms, &paths, caller).await
+            }
             Command::Unshare { path } => {
                 let target = self.target_at(&path).await?;
                 self.sharer.remove(&target, caller).await?;
@@ -99,8 +105,7 @@ impl Volume {
             Command::Shares => self.list_shares().await,
             Command::Refresh { path } => {
                 let folder = self.node_at(&path).await?;
-                self.tree.listing(&folder).await?;
-                self.tree.forget_listing(folder.id);
+                self.tree.refresh(&folder).await?;
                 Ok("ok".into())
             }
             Command::Save(take) => self.save(&take).await,
@@ -112,21 +117,17 @@ impl Volume {
         }
     }
 
-    async fn share_paths(&self, terms: &str, paths: &[String], caller: &Caller) -> Result<String> {
+    async fn share_paths(&self, terms: &[u8], paths: &[String], caller: &Caller) -> Result<String> {
         let mut targets = Vec::with_capacity(paths.len());
         for path in paths {
             targets.push(self.target_at(path).await?);
         }
         let share = match targets.as_slice() {
             [only] => {
-                let terms = terms.as_bytes();
                 self.sharer.set(only, terms, SetMode::Any, caller).await?;
                 self.sharer.open_share(only)
             }
-            several => {
-                let terms = terms.as_bytes();
-                self.sharer.share_together(several, terms, caller).await?
-            }
+            several => self.sharer.share_together(several, terms, caller).await?,
         };
         // With `dry_run` there is none.
         Ok(match share {
