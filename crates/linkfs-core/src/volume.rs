@@ -427,6 +427,12 @@ impl Volume {
         }
     }
 
+    /// The page of an online document.
+    pub fn web_address(&self, node: NodeId) -> Option<String> {
+        let node = self.tree.node(node).ok()?;
+        node.web_address().map(ToString::to_string)
+    }
+
     /// What is known here of a file's bytes.
     async fn local_attribute(&self, attribute: Attribute<'_>, node: &Arc<Node>) -> Result<String> {
         let content = self.content_of(node)?;

@@ -60,7 +60,8 @@ fn known(browser: &Browser, path: String, found: &Attributes) -> Known {
         name: attribute("name").filter(|name| !path.ends_with(&format!("/{name}"))),
         version: attribute("version"),
         mime: attribute("mime"),
-        url: attribute("url"),
+        // Not the attribute: of a file that is a link to its bytes, which nobody asked for.
+        url: browser.volume.web_address(found.id),
         hashes: HASHES.into_iter().filter_map(hash).collect(),
         path,
     }
