@@ -72,6 +72,13 @@ impl MountBuilder {
         self
     }
 
+    /// All keys of the drive's section, in the place of the emulator's.
+    #[must_use]
+    pub fn keys(mut self, keys: Value) -> Self {
+        self.keys = keys;
+        self
+    }
+
     /// Further sections of the configuration.
     #[must_use]
     pub fn sections(mut self, text: &str) -> Self {
