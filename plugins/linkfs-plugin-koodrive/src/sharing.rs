@@ -252,7 +252,7 @@ impl Shares {
         let call = Call::put("reshare", path, &self.fields(&asked, &comment));
         let answer = self.account.call(&call.hiding(asked.code.as_ref())).await?;
         if let Some(share) = self.made_in(&answer, &asked)? {
-            return Ok(share);
+            return Ok(with_known(share, known.share));
         }
         let changed = self.find(is_it, PAGES).await?;
         let changed = changed.ok_or_else(|| broken("the changed share is gone"))?;
@@ -349,6 +349,23 @@ fn completed(marked: Marked, asked: &Open) -> Share {
     terms.valid_for = terms.valid_for.or(asked.terms.valid_for);
     let note = asked.terms.note.clone();
     terms.note = note.filter(|note| !note.is_empty());
+    share
+}
+
+/// A share that was changed. What no change concerns is as it was where the answer leaves it out: the documents
+/// show one without name, address and counters.
+fn with_known(mut share: Share, known: Share) -> Share {
+    if !share.url.contains("://") {
+        share.url = known.url;
+    }
+    if share.name.is_empty() {
+        share.name = known.name;
+    }
+    share.created = share.created.or(known.created);
+    let counters = &mut share.counters;
+    counters.views = counters.views.or(known.counters.views);
+    counters.downloads = counters.downloads.or(known.counters.downloads);
+    counters.saves = counters.saves.or(known.counters.saves);
     share
 }
 

@@ -318,6 +318,25 @@ async fn an_open_share_gets_all_its_terms() {
 }
 
 #[tokio::test]
+async fn a_changed_share_keeps_what_the_answer_leaves_out() {
+    let documented = json!({"shareId": "7", "shortUrl": "s7", "status": 0,
+        "expireTime": "2026-02-04T08:09:10.000Z"});
+    let server = one_share(json!({"code": "0", "shareLink": documented})).await;
+    let drive = server.drive(token_mode()).await;
+    let listed = sharing(&drive).shares(None).await.unwrap().shares;
+    let known = listed.iter().find(|share| share.id.0 == "7").unwrap();
+    assert!(
+        known.url.contains("://") && !known.name.is_empty(),
+        "{known:?}"
+    );
+    let changed = sharing(&drive).reshare(&known.id, &terms()).await.unwrap();
+    assert_eq!((&changed.url, &changed.name), (&known.url, &known.name));
+    assert_eq!(changed.counters, known.counters);
+    assert_eq!(changed.created, known.created);
+    assert_ne!(changed.expires, known.expires);
+}
+
+#[tokio::test]
 async fn a_change_without_a_share_in_its_answer_is_read_from_the_list() {
     let server = one_share(json!({"code": 0, "msg": "success"})).await;
     let drive = server.drive(token_mode()).await;
