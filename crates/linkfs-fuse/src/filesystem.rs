@@ -604,6 +604,8 @@ fn open_flags(opened: &Opened) -> FopenFlags {
     flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_pages);
     flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.bypass_pages);
     flags.set(FopenFlags::FOPEN_STREAM, opened.is_stream);
+    // Or one who waits for a drive would keep all others from writing.
+    flags.set(FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES, opened.is_stream);
     flags
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use linkfs_provider::{ItemId, Received};
+use linkfs_provider::{ErrorKind, ItemId, ProviderError, Received};
 use tokio::time::Instant;
 
 use super::Volume;
@@ -76,8 +76,13 @@ impl Volume {
         let Handle::Console(console) = self.handles.get(handle)? else {
             return Err(Error::ReadOnly);
         };
+        let last_start = Instant::now() + DEADLINE;
         for line in console.lines(data) {
-            let result = self.run_command(&line, caller).await;
+            let result = match Instant::now() < last_start {
+                true => self.run_command(&line, caller).await,
+                // Whoever writes can be woken by nothing else.
+                false => Err(too_many()),
+            };
             match &result {
                 Ok(answer) => console.answer(answer),
                 Err(error) => {
@@ -193,6 +198,11 @@ impl Volume {
             false => Err(Error::NotAFolder),
         }
     }
+}
+
+fn too_many() -> Error {
+    let message = "the commands before it in this write took too long; write the rest again";
+    ProviderError::new(ErrorKind::RateLimited, message).into()
 }
 
 /// Opens what somebody shared, and names all that it holds.
