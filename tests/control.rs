@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use linkfs_emulator::{ROOT_ID, Tree, dingtalk, koodrive};
+use linkfs_emulator::{Action, ROOT_ID, Rule, Tree, dingtalk, koodrive};
 use linkfs_tests::{MountBuilder, Mounted, Outcome, eventually, is_mounted, run, shell};
 use serde_json::Value;
 
@@ -470,6 +470,54 @@ fn refresh_shows_what_the_drive_has_now() {
     let after = fs::read_to_string(scene.mount.path("a.txt")).expect("it is read");
     assert_eq!(after, "other text");
     scene.ok("refresh .linkfs");
+}
+
+#[test]
+fn a_refresh_that_fails_takes_nothing_away() {
+    let scene = Scene::with(|builder| builder.deadline("4s"));
+    assert!(scene.mount.path("folder/b.txt").exists());
+    let down = Action::Status {
+        code: 503,
+        retry_after: None,
+        body: None,
+    };
+    scene.emulator.faults().add(Rule::on("list", down));
+    let (result, answer) = scene.command("refresh folder");
+    assert_eq!(result, Err(libc::EHOSTDOWN), "{answer}");
+    assert_eq!(scene.run("ls folder"), "b.txt\n");
+    scene.emulator.faults().clear();
+    scene.tree.add_file(&scene.folder, "new.txt", "new");
+    scene.ok("refresh folder");
+    assert_eq!(
+        scene.run("ls folder; cat folder/new.txt"),
+        "b.txt\nnew.txt\nnew"
+    );
+}
+
+/// The kernel locks the folder to forget a name, and so does who looks a name up.
+#[test]
+fn refreshing_and_looking_at_once_never_hang() {
+    let scene = Scene::new();
+    thread::scope(|scope| {
+        for looker in 0..4 {
+            let scene = &scene;
+            scope.spawn(move || {
+                for round in 0..1000 {
+                    let name = format!("folder/{looker}-{}", round % 100);
+                    let _may_be_there = fs::metadata(scene.mount.path(&name));
+                    let entries = fs::read_dir(scene.mount.path("folder")).expect("it is there");
+                    assert!(entries.count() > 0);
+                }
+            });
+        }
+        for round in 0..100 {
+            let name = format!("{}-{round}", round % 4);
+            scene.tree.add_file(&scene.folder, &name, "x");
+            scene.ok("refresh folder");
+            let path = scene.mount.path(&format!("folder/{name}"));
+            assert!(path.exists(), "{name}");
+        }
+    });
 }
 
 #[test]

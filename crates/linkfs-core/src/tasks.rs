@@ -1,187 +1,36 @@
 //! Work that a drive does on its own: saving or packing what somebody shared. Each task is followed until it ends,
 //! and kept in a folder of its own so that the next mount follows it too.
 
+mod record;
+
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use jiff::Timestamp;
-use linkfs_provider::{
-    ErrorKind, ItemId, ProviderError, Receiving, SignedUrl, Task, TaskId, TaskState,
-};
-use serde::{Deserialize, Serialize};
+use linkfs_provider::{ErrorKind, ProviderError, Receiving, Task, TaskId};
 use tokio::time::Instant;
 
-use crate::digest::hex_digest;
 use crate::tree::Tree;
 use crate::{Drive, Error, Result, private_file};
+
+pub(crate) use record::{TaskKind, TaskRecord};
 
 /// The first and the longest pause between two looks at a task: drives take seconds for little and hours for much.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// A task that has not ended by then never does.
 const LONGEST_WORK: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How long an ended task is shown.
-const SHOWN_AFTER_END: Duration = Duration::from_secs(24 * 3600);
 /// How long one look may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What a task is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum TaskKind {
-    Save,
-    Pack,
-}
-
-/// A task as it is kept on disk. The address of an archive is a key to it and is not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TaskRecord {
-    kind: TaskKind,
-    drive: String,
-    id: TaskId,
-    /// The folder that something is saved into.
-    folder: Option<ItemId>,
-    /// What it is about, for people: the folder's path or the archive's name.
-    about: String,
-    started: u64,
-    ended: Option<u64>,
-    state: Progress,
-    progress: u8,
-    why: Option<String>,
-    #[serde(skip)]
-    archive: Option<SignedUrl>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Progress {
-    Waiting,
-    Running,
-    Done,
-    Failed,
-}
 
 /// The tasks of all drives, by their names.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     known: Mutex<BTreeMap<String, TaskRecord>>,
     directory: Option<PathBuf>,
-}
-
-impl TaskRecord {
-    pub(crate) fn new(
-        kind: TaskKind,
-        drive: &Drive,
-        id: TaskId,
-        folder: Option<ItemId>,
-        about: String,
-    ) -> TaskRecord {
-        TaskRecord {
-            kind,
-            drive: drive.name().to_owned(),
-            id,
-            folder,
-            about,
-            started: now(),
-            ended: None,
-            state: Progress::Waiting,
-            progress: 0,
-            why: None,
-            archive: None,
-        }
-    }
-
-    /// What its file is called: short, and the same in every mount.
-    fn name(&self) -> String {
-        let kind = match self.kind {
-            TaskKind::Save => "save",
-            TaskKind::Pack => "pack",
-        };
-        let digest = hex_digest(format!("{}\n{}", self.drive, self.id.0));
-        format!("{kind}-{}", &digest[..8])
-    }
-
-    fn update(&mut self, seen: Task) {
-        (self.state, self.why) = match seen.state {
-            TaskState::Waiting => (Progress::Waiting, None),
-            TaskState::Running => (Progress::Running, None),
-            TaskState::Done => (Progress::Done, None),
-            TaskState::Failed(why) => (Progress::Failed, Some(why)),
-        };
-        self.progress = match self.state {
-            Progress::Done => 100,
-            _ => seen.progress.min(100),
-        };
-        self.archive = seen.archive;
-        self.note_end();
-    }
-
-    fn fail(&mut self, why: &str) {
-        self.state = Progress::Failed;
-        self.why = Some(why.to_owned());
-        self.note_end();
-    }
-
-    /// Whether there is more to be learned of it: how it ends, or the address of an archive that an earlier mount
-    /// has seen.
-    fn is_open(&self) -> bool {
-        let is_packed = self.kind == TaskKind::Pack && self.state == Progress::Done;
-        self.ended.is_none() || is_packed && self.archive.is_none()
-    }
-
-    fn ended_long_ago(&self) -> bool {
-        let since = self.ended.map(|ended| now().saturating_sub(ended));
-        since.is_some_and(|age| age > SHOWN_AFTER_END.as_secs())
-    }
-
-    fn age(&self) -> Duration {
-        Duration::from_secs(now().saturating_sub(self.started))
-    }
-
-    fn note_end(&mut self) {
-        if matches!(self.state, Progress::Done | Progress::Failed) {
-            self.ended.get_or_insert_with(now);
-        }
-    }
-
-    fn state_word(&self) -> &'static str {
-        match self.state {
-            Progress::Waiting => "waiting",
-            Progress::Running => "running",
-            Progress::Done => "done",
-            Progress::Failed => "failed",
-        }
-    }
-
-    /// What `cat` shows of it, one fact a line.
-    fn as_lines(&self) -> String {
-        let mut text = String::new();
-        let mut line = |key: &str, value: &str| {
-            let _ = writeln!(text, "{key}: {}", value.replace(char::is_control, " "));
-        };
-        line("state", self.state_word());
-        line("progress", &self.progress.to_string());
-        if let Some(why) = &self.why {
-            line("reason", why);
-        }
-        if let Some(archive) = &self.archive {
-            line("url", archive.expose());
-        }
-        match self.kind {
-            TaskKind::Save => line("to", &self.about),
-            TaskKind::Pack => line("name", &self.about),
-        }
-        line("drive", &self.drive);
-        if let Ok(started) = Timestamp::from_second(self.started as i64) {
-            line("started", &started.to_string());
-        }
-        text
-    }
 }
 
 impl Tasks {
@@ -408,11 +257,5 @@ fn write(path: &Path, record: &TaskRecord) -> io::Result<()> {
     private_file::replace(path, &serde_json::to_vec_pretty(record)?)
 }
 
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
-}
-
 #[cfg(test)]
-#[path = "tasks_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::block_cache::BlockCache;
 use crate::listing::{self, Listing, Phase};
-use crate::node::{Attributes, Kind, Node, NodeId, Nodes, What};
+use crate::node::{Attributes, Node, NodeId, Nodes, What};
 use crate::{Drive, Error, Result, control_folder};
 use linkfs_provider::{Item, ItemId, ItemKind, Version};
 
@@ -234,17 +234,29 @@ impl Tree {
         if let Some(known) = known.filter(|known| self.is_current(&known.newest)) {
             return Ok(known.clone());
         }
+        Ok(self.start(folder.id, drive, item, &mut folders))
+    }
+
+    /// Starts to list a folder. The last complete listing is kept beside the new one until that is complete.
+    fn start(
+        &self,
+        folder: NodeId,
+        drive: &Arc<Drive>,
+        item: &Item,
+        folders: &mut HashMap<NodeId, Folder>,
+    ) -> Folder {
+        let known = folders.get(&folder);
         let complete = known.and_then(Folder::last_complete);
         let newest = listing::start(
             self.nodes.clone(),
             drive.clone(),
             item.id.clone(),
-            folder.id,
+            folder,
             self.listing_ttl,
         );
         let fresh = Folder { newest, complete };
-        folders.insert(folder.id, fresh.clone());
-        Ok(fresh)
+        folders.insert(folder, fresh.clone());
+        fresh
     }
 
     fn is_current(&self, listing: &Listing) -> bool {
@@ -290,16 +302,20 @@ impl Tree {
     /// # Errors
     /// `NotAFolder`, and what the drive says.
     pub(crate) async fn refresh(&self, folder: &Arc<Node>) -> Result<()> {
-        if folder.item().is_none() || folder.kind() != Kind::Folder {
+        let Some((drive, item)) = folder.item().filter(|(_, item)| item.is_folder()) else {
             // What no drive has is always as it is now.
             return self.listing(folder).await.map(drop);
+        };
+        if let Some(saved) = &drive.saved_listings {
+            saved.forget(&item.id);
         }
-        let before = self.known_listing(folder.id);
-        self.forget_listing(folder.id);
-        let after = self.listing(folder).await?;
-        after.complete().await?;
-        let before = before.map(|listing| listing.numbers());
-        let changed = differences(before.unwrap_or_default(), after.numbers());
+        let fresh = {
+            let mut folders = self.lock_folders();
+            self.start(folder.id, drive, item, &mut folders)
+        };
+        fresh.newest.complete().await?;
+        let before = fresh.complete.map(|listing| listing.numbers());
+        let changed = differences(before.unwrap_or_default(), fresh.newest.numbers());
         self.forget_copies(folder.id, changed).await;
         Ok(())
     }

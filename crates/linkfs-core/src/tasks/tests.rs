@@ -1,12 +1,13 @@
 use std::collections::VecDeque;
 
 use linkfs_provider::{
-    About, ByteCount, Item, ItemKind, Link, Page, PageToken, Provider, Received, Result as Answer,
-    Secret, Version, async_trait,
+    About, ByteCount, Item, ItemId, ItemKind, Link, Page, PageToken, Provider, Received,
+    Result as Answer, Secret, SignedUrl, TaskState, Version, async_trait,
 };
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
+use super::record::{SHOWN_AFTER_END, now};
 use super::*;
 use crate::DriveOptions;
 use crate::block_cache::BlockCache;
