@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use linkfs_emulator::{Action, ROOT_ID, RetryAfter, Rule, Tree};
 use linkfs_provider::{
-    ErrorKind, ItemId, Provider, Share, SharePassword, ShareState, ShareTerms, Sharing,
+    Audience, ErrorKind, ItemId, Provider, Share, SharePassword, ShareState, ShareTerms, Sharing,
 };
 use tokio::task::yield_now;
 
@@ -74,6 +74,18 @@ async fn all(sharing: &dyn Sharing) -> Vec<Share> {
 
 fn one(item: &ItemId) -> &[ItemId] {
     std::slice::from_ref(item)
+}
+
+fn names_nobody(audience: &Audience) -> bool {
+    let Audience::Members {
+        users,
+        groups,
+        departments,
+    } = audience
+    else {
+        return false;
+    };
+    users.is_empty() && groups.is_empty() && departments.is_empty()
 }
 
 fn code(share: &Share) -> Option<&str> {
@@ -228,6 +240,10 @@ pub(crate) async fn terms_that_the_drive_cannot_honour_are_refused_without_a_cal
         let error = sharing(&*provider).share(one(&stage.file), terms).await;
         let error = error.expect_err(&format!("{terms:?}"));
         assert_eq!(error.kind, ErrorKind::Invalid, "{terms:?}: {error}");
+        if names_nobody(&terms.audience) {
+            // Of an open share that can mean that its members are not known, and stay.
+            continue;
+        }
         let error = sharing(&*provider).reshare(&share.id, terms).await;
         let error = error.expect_err(&format!("{terms:?}"));
         // A drive that cannot change a share at all may say so first.

@@ -45,16 +45,54 @@ impl TokenFile {
     /// The fields that were kept, when they are of the same settings. Needs no lock: what is found is
     /// always whole.
     pub fn load(&self) -> Option<Map<String, Value>> {
-        let text = match fs::read(self.file()) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        match self.read() {
+            Ok(kept) => kept.filter(|kept| self.is_of_owner(kept)),
             Err(error) => {
                 warn!(%error, "the kept token cannot be read");
-                return None;
+                None
+            }
+        }
+    }
+
+    /// As [`TokenFile::load`], for what cannot be got anew: nothing is what there is without a file,
+    /// and only then.
+    ///
+    /// # Errors
+    /// Whatever the file system says, and `InvalidData` for a file that is damaged or of other
+    /// settings; each names the file.
+    pub fn load_or_fail(&self) -> io::Result<Option<Map<String, Value>>> {
+        match self.read()? {
+            Some(kept) if !self.is_of_owner(&kept) => Err(self.damaged("it is not of this drive")),
+            kept => Ok(kept),
+        }
+    }
+
+    fn read(&self) -> io::Result<Option<Map<String, Value>>> {
+        let file = self.file();
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let message = format!("{}: {error}", file.display());
+                return Err(io::Error::new(error.kind(), message));
             }
         };
-        let kept: Map<String, Value> = serde_json::from_slice(&text).ok()?;
-        (value::text_of(&kept, "owner")? == self.owner).then_some(kept)
+        let kept = serde_json::from_slice(&text);
+        // The parser's own words may repeat what it found, which may be a token.
+        let kept = kept.map_err(|error: serde_json::Error| {
+            let (line, column) = (error.line(), error.column());
+            self.damaged(&format!("no JSON object at line {line} column {column}"))
+        });
+        kept.map(Some)
+    }
+
+    fn is_of_owner(&self, kept: &Map<String, Value>) -> bool {
+        value::text_of(kept, "owner").as_ref() == Some(&self.owner)
+    }
+
+    fn damaged(&self, what: &str) -> io::Error {
+        let message = format!("{}: {what}", self.file().display());
+        io::Error::new(io::ErrorKind::InvalidData, message)
     }
 
     /// Waits until no other process, and nobody else in this one, holds the lock.
@@ -163,6 +201,31 @@ mod tests {
             fs::write(file.file(), text).unwrap();
             assert!(file.load().is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_file_that_is_not_there_is_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::new(dir.path(), "owner-1".into());
+        assert_eq!(file.load_or_fail().unwrap(), None);
+        let other = r#"{"owner":"owner-2"}"#;
+        for text in ["", "{", "\"s3cret\"", "{}", other] {
+            fs::write(file.file(), text).unwrap();
+            let error = file.load_or_fail().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{text}");
+            let said = error.to_string();
+            assert!(
+                said.contains("token.json") && !said.contains("s3cret"),
+                "{said}"
+            );
+        }
+        fs::remove_file(file.file()).unwrap();
+        // What cannot be read, whoever runs the test.
+        fs::create_dir(file.file()).unwrap();
+        let error = file.load_or_fail().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        assert!(error.to_string().contains("token.json"), "{error}");
+        assert!(file.load().is_none(), "a token can be got anew");
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 //! take from people what we gave them and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
+use std::{fmt, io};
 
 use linkfs_provider::{ErrorKind, ProviderError, Result};
 use linkfs_provider_http::{TokenFile, TokenLock};
@@ -13,7 +13,7 @@ use serde_json::Map;
 use crate::permissions::Scope;
 use crate::share_terms::{Member, Role};
 
-/// The name of the records among the fields of the file.
+/// The name of the file, and of the records among its fields.
 const SHARES: &str = "shares";
 
 /// Whoever opens the drive revokes what was shared, whatever its login then was.
@@ -61,7 +61,7 @@ pub(crate) struct OpenBook<'a> {
 
 impl ShareBook {
     pub(crate) fn new(state_dir: &Path) -> Self {
-        ShareBook(TokenFile::named("shares", state_dir, OWNER.into()))
+        ShareBook(TokenFile::named(SHARES, state_dir, OWNER.into()))
     }
 
     /// The records as they are now.
@@ -69,13 +69,16 @@ impl ShareBook {
     /// # Errors
     /// `Unavailable` for records that cannot be read: to go on without them would lose them.
     pub(crate) fn records(&self) -> Result<Records> {
-        let kept = self.0.load().and_then(|mut kept| kept.remove(SHARES));
-        let records = kept.map(serde_json::from_value).transpose();
-        let records = records.map_err(|error| {
-            let message = format!("the records of shares cannot be read: {error}");
-            ProviderError::new(ErrorKind::Unavailable, message)
-        });
-        records.map(Option::unwrap_or_default)
+        let kept = self.0.load_or_fail().map_err(|error| cannot_read(&error))?;
+        let Some(mut kept) = kept else {
+            return Ok(Records::new());
+        };
+        // A file without records is as damaged as one with bad ones.
+        let records = kept.remove(SHARES).unwrap_or_default();
+        serde_json::from_value(records).map_err(|error| {
+            let name = format!("{SHARES}.json");
+            cannot_read(&format_args!("{name}: {error}"))
+        })
     }
 
     /// The records, to be changed.
@@ -130,6 +133,11 @@ impl Record {
     }
 }
 
+fn cannot_read(error: &dyn fmt::Display) -> ProviderError {
+    let message = format!("the records of shares cannot be read: {error}");
+    ProviderError::new(ErrorKind::Unavailable, message)
+}
+
 fn cannot_keep(error: &io::Error) -> ProviderError {
     let message = format!("the records of shares cannot be kept: {error}");
     ProviderError::new(ErrorKind::Unavailable, message)
@@ -182,10 +190,27 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn records_that_cannot_be_read_are_not_written_over() {
         let dir = tempfile::tempdir().unwrap();
-        let file = json!({"owner": OWNER, "shares": {"Bn77Qx": {"space": 1}}});
-        std::fs::write(dir.path().join("shares.json"), file.to_string()).unwrap();
-        let error = ShareBook::new(dir.path()).open().await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Unavailable);
+        let path = dir.path().join("shares.json");
+        let check = async || {
+            let error = ShareBook::new(dir.path()).open().await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Unavailable);
+            assert!(error.message.contains("shares.json"), "{error}");
+        };
+        for text in [
+            json!({"owner": OWNER, "shares": {"Bn77Qx": {"space": 1}}}).to_string(),
+            json!({"owner": OWNER}).to_string(),
+            json!({"owner": "another", "shares": {}}).to_string(),
+            "{\"owner\": \"dingtalk\", \"sha".to_owned(),
+            String::new(),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            check().await;
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        std::fs::remove_file(&path).unwrap();
+        // What the system cannot read, whoever runs the test.
+        std::fs::create_dir(&path).unwrap();
+        check().await;
     }
 
     #[tokio::test]

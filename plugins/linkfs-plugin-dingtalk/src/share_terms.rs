@@ -78,9 +78,8 @@ pub(crate) fn check(terms: &ShareTerms) -> Result<Wanted> {
     let mut instead = Vec::new();
     let audience = match &terms.audience {
         Audience::Anyone => {
-            instead.push(
-                "audience=members users=ID,.. (or groups=, departments=), or audience=organization",
-            );
+            instead
+                .push("audience=members users=ID,.. (or groups=, departments=), or audience=org");
             None
         }
         audience => Some(audience),
@@ -116,16 +115,16 @@ pub(crate) fn check(terms: &ShareTerms) -> Result<Wanted> {
 /// The role that allows just this, or the permissions to ask for instead.
 fn role(asked: Permissions, is_for_all: bool) -> Result<Role, &'static str> {
     match asked {
-        Permissions { save: true, .. } => Err("permissions without `save`"),
-        Permissions { preview: false, .. } => Err("permissions with `preview`"),
+        Permissions { save: true, .. } => Err("allow without save"),
+        Permissions { preview: false, .. } => Err("allow with preview"),
         Permissions { edit, download, .. } if is_for_all && (edit || download) => {
-            Err("permissions=preview, which is all that an organization gets")
+            Err("allow=preview, which is all that an organization gets")
         }
         Permissions {
             download: false,
             edit: true,
             ..
-        } => Err("permissions with `download`, which goes with `edit`"),
+        } => Err("allow=preview,download,edit: who may edit may download"),
         Permissions { edit: true, .. } => Ok(Role::Editor),
         Permissions { download: true, .. } => Ok(Role::Downloader),
         _ => Ok(Role::Reader),
@@ -250,7 +249,7 @@ pub(crate) mod tests {
     fn an_organization_gets_no_more_than_reading() {
         let mut terms = to_users(&[]);
         terms.audience = Audience::Organization;
-        refused(&terms, &["permissions=preview"]);
+        refused(&terms, &["Give allow=preview, which"]);
         terms.permissions = Role::Reader.permissions();
         assert_eq!(check(&terms).unwrap(), Wanted::Organization);
     }

@@ -10,8 +10,9 @@ use linkfs_provider::{
     SharePage, SharePassword, ShareState, ShareTerms, Sharing, async_trait,
 };
 use linkfs_provider_http::settings::invalid;
-use linkfs_provider_http::{timestamp, value};
+use linkfs_provider_http::{status, timestamp, value};
 use serde_json::{Value, json};
+use tracing::debug;
 
 use crate::dentry;
 use crate::drive::DingTalk;
@@ -21,8 +22,9 @@ use crate::share_plan::{Before, plan};
 use crate::share_terms::{self, CONVERSATION, DEPARTMENT, Member, Role, USER, Wanted};
 use crate::space::TOP;
 
-/// How many shares a page has: each costs a call or two, to see whether it is as it was.
-const PAGE_SIZE: usize = 20;
+/// How many shares a page has. Each costs a call or more, to see whether it is as it was, one after the
+/// other: a page of slow ones must still come before whoever asks for it gives up.
+const PAGE_SIZE: usize = 5;
 
 /// What is to be shared, as the drive tells of it.
 struct Target {
@@ -233,13 +235,21 @@ impl DingTalk {
         let next = last.map(|(_, record)| PageToken(record.serial.to_string()));
         let mut shares = Vec::new();
         for (uuid, record) in ours {
-            match self.checked(uuid, record).await {
-                // With the file went its share.
-                Err(error) if error.kind == ErrorKind::NotFound => {}
-                share => shares.push(share?),
-            }
+            shares.push(self.checked_or_written(uuid, record).await?);
         }
         Ok(SharePage { shares, next })
+    }
+
+    /// A share as far as it is still so, or, where the drive does not let that be seen, as it was
+    /// written: one file that cannot be checked must not hide what can be revoked.
+    async fn checked_or_written(&self, uuid: &str, record: &Record) -> Result<Share> {
+        match self.checked(uuid, record).await {
+            Err(error) if is_lasting(&error) => {
+                debug!(%error, "a share is shown as it was made");
+                self.told(uuid, record, Some(&record.members_alone()))
+            }
+            share => share,
+        }
     }
 
     /// A share as far as it is still so.
@@ -314,6 +324,12 @@ fn meanwhile(record: &Record, old: Option<&Record>) -> Record {
     meanwhile.members.extend(dropped.cloned());
     meanwhile.scope_before = record.scope_before.clone().or(old.scope_before.clone());
     meanwhile
+}
+
+/// Whether asking about the same file again would end in the same way, and about others need not.
+fn is_lasting(error: &ProviderError) -> bool {
+    let is_passing = status::is_temporary(error.kind) || error.kind == ErrorKind::LoginExpired;
+    error.is_about_item || !is_passing
 }
 
 fn is_for_the_organization(scope: &Scope) -> bool {

@@ -12,6 +12,8 @@ use linkfs_provider::{
 };
 use serde_json::{Value, json};
 
+use crate::share_book::tests::record;
+use crate::share_book::{Record, ShareBook};
 use crate::share_terms::Role;
 use crate::share_terms::tests::to_users;
 use crate::test_server::*;
@@ -199,7 +201,7 @@ async fn what_dingtalk_cannot_do_is_refused_before_anything_is_asked() {
         error.message,
         "share: DingTalk has no links that anyone can open, with a password or an end: it gives \
          roles to members of the organization. Give audience=members users=ID,.. (or groups=, \
-         departments=), or audience=organization; and expires=never"
+         departments=), or audience=org; and expires=never"
     );
     let sharing = drive.sharing().unwrap();
     for items in [vec![], vec!["5521".into(), "5522".into()], vec![root()]] {
@@ -347,10 +349,104 @@ async fn shares_are_listed_as_they_are_now() {
     lose("u2");
     assert_eq!(shares(&drive).await.shares[0].state, ShareState::Closed);
     node.0.lock().unwrap().is_gone = true;
-    assert!(shares(&drive).await.shares.is_empty());
+    let written = shares(&drive).await.shares.remove(0);
+    assert_eq!(users(&written), ["u1", "u2"]);
     drive.sharing().unwrap().unshare(&id()).await.unwrap();
     node.0.lock().unwrap().is_gone = false;
     assert!(shares(&drive).await.shares.is_empty());
+}
+
+/// Writes down shares with these lasting ids, the last one the newest.
+async fn write_down(dir: &Path, uuids: &[&str]) {
+    let book = ShareBook::new(dir);
+    let mut open = book.open().await.unwrap();
+    for uuid in uuids {
+        let record = Record {
+            serial: open.next_serial(),
+            ..record()
+        };
+        open.records.insert((*uuid).to_owned(), record);
+    }
+    open.save().unwrap();
+}
+
+fn ids(page: &SharePage) -> Vec<&str> {
+    let shares = page.shares.iter();
+    shares.map(|share| share.id.0.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_share_that_cannot_be_checked_is_listed_as_it_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let reason = Arc::new(Mutex::new((403, "permissionDenied")));
+    let (node, refused) = (Node::default(), reason.clone());
+    node.give("u1", "READER");
+    let server = Server::start(move |call| match call.path.contains("/Other/") {
+        true => {
+            let (status, code) = *refused.lock().unwrap();
+            refusal(status, code, "no")
+        }
+        false => node.play(call),
+    })
+    .await;
+    let drive = drive(&server, dir.path()).await;
+    write_down(dir.path(), &["Bn77Qx", "Other"]).await;
+    for lasting in [
+        (403, "permissionDenied"),
+        (404, "dentryNotExist"),
+        (400, "paramError.option"),
+        (400, "fileArchived"),
+    ] {
+        *reason.lock().unwrap() = lasting;
+        let page = shares(&drive).await;
+        assert_eq!(ids(&page), ["Other", "Bn77Qx"], "{lasting:?}");
+        assert_eq!(page.shares[0].state, ShareState::Open);
+        assert_eq!(users(&page.shares[0]), ["u1"]);
+    }
+    for (status, code, kind) in [
+        (500, "systemError", ErrorKind::Unavailable),
+        (
+            403,
+            "Forbidden.AccessDenied.QpsLimitForApi",
+            ErrorKind::RateLimited,
+        ),
+        (400, "InvalidAuthentication", ErrorKind::LoginExpired),
+    ] {
+        *reason.lock().unwrap() = (status, code);
+        let error = drive.sharing().unwrap().shares(None).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_costs_few_calls() {
+    let (node, dir) = (Node::default(), tempfile::tempdir().unwrap());
+    let server = Server::start(move |_| answer(node.0.lock().unwrap().members())).await;
+    let drive = drive(&server, dir.path()).await;
+    write_down(dir.path(), &["a", "b", "c", "d", "e", "f"]).await;
+    let first = shares(&drive).await;
+    assert_eq!(ids(&first), ["f", "e", "d", "c", "b"]);
+    let path = |uuid: &str| format!("/v2.0/storage/spaces/dentries/{uuid}/permissions/query");
+    assert!(server.calls(&path("a")).is_empty());
+    let sharing = drive.sharing().unwrap();
+    let last = sharing.shares(first.next.as_ref()).await.unwrap();
+    assert_eq!((ids(&last), last.next.is_none()), (vec!["a"], true));
+    assert_eq!(server.calls(&path("b")).len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_given_while_the_record_of_shares_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::default();
+    let server = node.start().await;
+    let drive = drive(&server, dir.path()).await;
+    let path = dir.path().join("shares.json");
+    std::fs::write(&path, "{").unwrap();
+    let error = share(&drive, &to_users(&["u1"])).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.contains("shares.json"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{");
+    assert!(node.roles().is_empty());
 }
 
 #[tokio::test]

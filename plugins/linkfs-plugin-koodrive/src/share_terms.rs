@@ -55,8 +55,16 @@ pub(crate) fn check_items(items: &[ItemId]) -> Result<()> {
 /// # Errors
 /// `Invalid` for a term that the drive cannot honour, saying which.
 pub(crate) fn check(terms: &ShareTerms) -> Result<()> {
-    check_time(terms.valid_for)?;
     check_audience(&terms.audience)?;
+    check_change(terms)
+}
+
+/// As [`check`], for a share that is there: whom it is for is checked against what the list tells.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_change(terms: &ShareTerms) -> Result<()> {
+    check_time(terms.valid_for)?;
     check_permissions(terms.permissions)?;
     if let SharePassword::Given(code) = &terms.password {
         check_code(code)?;
@@ -85,23 +93,35 @@ fn check_time(valid_for: Option<Duration>) -> Result<()> {
     }
 }
 
-fn check_audience(audience: &Audience) -> Result<()> {
-    let Audience::Members {
-        users,
-        groups,
-        departments,
-    } = audience
-    else {
-        return Ok(());
-    };
-    let mut ids = users.iter().chain(groups).chain(departments).peekable();
-    if ids.peek().is_none() {
+/// Checks whom a share is to be for.
+///
+/// # Errors
+/// `Invalid` for members of whom none is named, or one by nothing.
+pub(crate) fn check_audience(audience: &Audience) -> Result<()> {
+    if names_nobody(audience) {
         return Err(invalid("a share for members must name at least one"));
     }
-    match ids.any(String::is_empty) {
+    match members(audience).any(String::is_empty) {
         true => Err(invalid("a member's id is empty")),
         false => Ok(()),
     }
+}
+
+/// Whether a share is for members and no one is named: the list of shares leaves them out.
+pub(crate) fn names_nobody(audience: &Audience) -> bool {
+    matches!(audience, Audience::Members { .. }) && members(audience).next().is_none()
+}
+
+fn members(audience: &Audience) -> impl Iterator<Item = &String> {
+    let kinds: [&[String]; 3] = match audience {
+        Audience::Members {
+            users,
+            groups,
+            departments,
+        } => [users, groups, departments],
+        Audience::Anyone | Audience::Organization => [&[], &[], &[]],
+    };
+    kinds.into_iter().flatten()
 }
 
 /// The drive knows a permission to edit and reserves it; of saving it says nothing, and lets everyone
@@ -195,6 +215,22 @@ pub(crate) fn fields(
     }
     if let Some(end) = end(terms.valid_for, now, is_carrier) {
         fields["expireTime"] = json!(end);
+    }
+    fields
+}
+
+/// What of `fields` changes a share that is told to have the terms `known`. Members and permissions
+/// that stay are not sent: what the list leaves out would be sent as if it were not so.
+pub(crate) fn changes(mut fields: Value, terms: &ShareTerms, known: &ShareTerms) -> Value {
+    let mut stays = Vec::new();
+    if terms.audience == known.audience {
+        stays.extend(["userIds", "groupIds", "deptIds"]);
+    }
+    if terms.permissions == known.permissions {
+        stays.push("permission");
+    }
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|name, _| !stays.contains(&name.as_str()));
     }
     fields
 }

@@ -227,7 +227,7 @@ impl Shares {
     }
 
     async fn change(&self, share: &ShareId, terms: &ShareTerms) -> Result<Share> {
-        share_terms::check(terms)?;
+        share_terms::check_change(terms)?;
         let id = self.id_of(share).await?;
         let is_it = |marked: &Marked| marked.share.id == id;
         let known = self.find(is_it, PAGES).await?;
@@ -235,7 +235,7 @@ impl Shares {
             let message = "the drive has no such share";
             return Err(ProviderError::new(ErrorKind::NotFound, message));
         };
-        check_change(&known.share, terms)?;
+        check_against(&known.share, terms)?;
         let asked = Open {
             items: known.share.items.clone(),
             terms: terms.clone(),
@@ -249,7 +249,8 @@ impl Shares {
         };
         let comment = share_terms::comment(terms.note.as_deref(), known.nonce.as_deref());
         let path = format!("/koodrive/ose/v1/share/{}", path::segment(&id.0)?);
-        let call = Call::put("reshare", path, &self.fields(&asked, &comment));
+        let body = share_terms::changes(self.fields(&asked, &comment), terms, &known.share.terms);
+        let call = Call::put("reshare", path, &body);
         let answer = self.account.call(&call.hiding(asked.code.as_ref())).await?;
         if let Some(share) = self.made_in(&answer, &asked)? {
             return Ok(with_known(share, known.share));
@@ -315,7 +316,7 @@ impl Sharing for Shares {
 }
 
 /// What an open share cannot become without getting another address.
-fn check_change(known: &Share, terms: &ShareTerms) -> Result<()> {
+fn check_against(known: &Share, terms: &ShareTerms) -> Result<()> {
     let refused = |what: &str| {
         let message = format!("this drive cannot {what} of an open share: revoke it, share anew");
         Err(ProviderError::new(ErrorKind::Unsupported, message))
@@ -327,7 +328,11 @@ fn check_change(known: &Share, terms: &ShareTerms) -> Result<()> {
     if terms.password == SharePassword::None && known.password.is_some() {
         return refused("take off the access code");
     }
-    Ok(())
+    match terms.audience == known.terms.audience {
+        // Whom it is for may be nobody as far as the list tells, and stays as it is.
+        true => Ok(()),
+        false => share_terms::check_audience(&terms.audience),
+    }
 }
 
 /// A share of ours. What the drive leaves out of it is as it was asked for.
@@ -340,8 +345,10 @@ fn completed(marked: Marked, asked: &Open) -> Share {
     let terms = &mut share.terms;
     terms.password = given(code.as_ref());
     share.password = code;
-    if share_terms::scope(&terms.audience) == share_terms::scope(&asked.terms.audience) {
-        terms.audience.clone_from(&asked.terms.audience);
+    let wanted = &asked.terms.audience;
+    let is_same_kind = share_terms::scope(&terms.audience) == share_terms::scope(wanted);
+    if is_same_kind && !share_terms::names_nobody(wanted) {
+        terms.audience.clone_from(wanted);
     }
     if !marked.has_permissions {
         terms.permissions = asked.terms.permissions;

@@ -299,7 +299,7 @@ async fn one_share(changed: Value) -> Server {
 }
 
 #[tokio::test]
-async fn an_open_share_gets_all_its_terms() {
+async fn an_open_share_gets_the_terms_that_are_asked_for() {
     let server = one_share(json!({"code": "0", "shareLink": link("7", "")})).await;
     let drive = server.drive(token_mode()).await;
     let asked = ShareTerms {
@@ -312,9 +312,77 @@ async fn an_open_share_gets_all_its_terms() {
     assert_eq!(
         server.calls(CHANGE)[0].body,
         json!({"validDays": 7, "userIds": ["u-9"], "groupIds": [], "deptIds": [],
-            "extractCode": "Zx81kk02", "comment": "for Lin linkfs:0a1b2c3d",
-            "permission": {"preview": true, "edit": false, "download": true}})
+            "extractCode": "Zx81kk02", "comment": "for Lin linkfs:0a1b2c3d"})
     );
+}
+
+/// The terms that share 7 of the list has for those who read them there.
+async fn listed_terms(drive: &Arc<dyn Provider>) -> ShareTerms {
+    let shares = sharing(drive).shares(None).await.unwrap().shares;
+    let share = shares.into_iter().find(|share| share.id.0 == "7");
+    share.unwrap().terms
+}
+
+#[tokio::test]
+async fn what_the_list_leaves_out_stays_as_it_is() {
+    let server = one_share(json!({"code": "0", "shareLink": link("7", "")})).await;
+    let drive = server.drive(token_mode()).await;
+    let asked = ShareTerms {
+        valid_for: Some(Duration::from_secs(3 * 86_400)),
+        ..listed_terms(&drive).await
+    };
+    let id = ShareId("7".into());
+    sharing(&drive).reshare(&id, &asked).await.unwrap();
+    assert_eq!(
+        server.calls(CHANGE)[0].body,
+        json!({"validDays": 3, "extractCode": "Zx81kk02", "comment": "old linkfs:0a1b2c3d"})
+    );
+}
+
+#[tokio::test]
+async fn permissions_and_members_are_sent_when_they_change() {
+    let known = |permission: Value| {
+        let mut link = link("7", "old linkfs:0a1b2c3d");
+        link["userIds"] = json!(["u-9"]);
+        link["permission"] = permission;
+        link
+    };
+    let before = known(json!({"preview": true, "download": false, "edit": false}));
+    let server = Server::start(move |call| match call.path.as_str() {
+        SHARE => list(std::slice::from_ref(&before)),
+        _ => answer(json!({"code": "0", "shareLink": known(Value::Null)})),
+    })
+    .await;
+    let drive = server.drive(token_mode()).await;
+    let id = ShareId("7".into());
+    let mut asked = listed_terms(&drive).await;
+    asked.valid_for = terms().valid_for;
+    let nobody = ShareTerms {
+        audience: Audience::Members {
+            users: Vec::new(),
+            groups: Vec::new(),
+            departments: Vec::new(),
+        },
+        ..asked.clone()
+    };
+    let error = sharing(&drive).reshare(&id, &nobody).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+    asked.permissions.download = true;
+    sharing(&drive).reshare(&id, &asked).await.unwrap();
+    asked.permissions.download = false;
+    let Audience::Members { users, .. } = &mut asked.audience else {
+        panic!("not for members")
+    };
+    users.push("u-10".into());
+    sharing(&drive).reshare(&id, &asked).await.unwrap();
+    let calls = server.calls(CHANGE);
+    assert_eq!(
+        calls[0].body["permission"],
+        json!({"preview": true, "edit": false, "download": true})
+    );
+    assert!(calls[0].body.get("userIds").is_none());
+    assert!(calls[1].body.get("permission").is_none());
+    assert_eq!(calls[1].body["userIds"], json!(["u-9", "u-10"]));
 }
 
 #[tokio::test]

@@ -34,17 +34,12 @@ impl ShareAddress {
     }
 }
 
-/// The address that the drive tells, or else makes by `address`.
-///
-/// # Errors
-/// `Invalid` when there is neither.
-fn url(fields: &Map<String, Value>, id: &str, address: Option<&ShareAddress>) -> Result<String> {
+/// The address that the drive tells, or else makes by `address`. Without either it is empty: a share
+/// that was made elsewhere can still be seen and revoked.
+fn url(fields: &Map<String, Value>, id: &str, address: Option<&ShareAddress>) -> String {
     let told = value::text_of(fields, "share_url");
-    match (told, address) {
-        (Some(url), _) => Ok(url),
-        (None, Some(address)) => Ok(address.of(id)),
-        (None, None) => Err(no_address()),
-    }
+    told.or_else(|| address.map(|address| address.of(id)))
+        .unwrap_or_default()
 }
 
 /// The error when nothing tells where shares are shown.
@@ -57,7 +52,7 @@ pub(crate) fn no_address() -> ProviderError {
 /// A share at the drive's time `now`.
 ///
 /// # Errors
-/// `Broken` for one without id, `Invalid` when its address is not known.
+/// `Broken` for one without id.
 pub(crate) fn read(
     fields: &Map<String, Value>,
     address: Option<&ShareAddress>,
@@ -69,7 +64,7 @@ pub(crate) fn read(
     let description = value::text_of(fields, "description").unwrap_or_default();
     let (note, nonce) = share_terms::split_description(&description);
     let share = Share {
-        url: url(fields, &id, address)?,
+        url: url(fields, &id, address),
         id: ShareId(id),
         name: value::text_of(fields, "share_name").unwrap_or_default(),
         // Files that are gone leave a share of nothing behind.

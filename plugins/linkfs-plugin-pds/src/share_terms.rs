@@ -54,12 +54,12 @@ pub(crate) fn check(terms: &ShareTerms) -> Result<()> {
         Audience::Anyone => {}
         Audience::Organization => {
             return Err(invalid(
-                "this drive documents no share for the organization alone: use audience = anyone with a password",
+                "this drive documents no share for the organization alone: give audience=anyone and a password",
             ));
         }
         Audience::Members { .. } => {
             return Err(invalid(
-                "this drive cannot share with named members: use audience = anyone with a password",
+                "this drive cannot share with named members: give audience=anyone and a password",
             ));
         }
     }
@@ -195,14 +195,17 @@ pub(crate) mod tests {
         refused(|terms| terms.valid_for = Some(Duration::ZERO), "some time");
         refused(
             |terms| terms.audience = Audience::Organization,
-            "organization",
+            "organization alone: give audience=anyone and",
         );
         let members = Audience::Members {
             users: vec!["u1".into()],
             groups: vec![],
             departments: vec![],
         };
-        refused(|terms| terms.audience = members, "members");
+        refused(
+            |terms| terms.audience = members,
+            "members: give audience=anyone and",
+        );
         refused(|terms| terms.password = given(""), "1 to 64");
         refused(|terms| terms.password = given("s3cret x"), "1 to 64");
         refused(|terms| terms.password = given("s3crét"), "1 to 64");

@@ -299,6 +299,27 @@ async fn only_this_drives_shares_are_listed() {
 }
 
 #[tokio::test]
+async fn a_share_whose_address_is_not_known_can_be_revoked() {
+    let server = Server::start(|call| match call.path.as_str() {
+        SHARES => page(&[
+            json!({"share_id": "S2", "drive_id": "1", "file_id_list": ["a"]}),
+            json!({"share_id": "S1", "drive_id": "1", "file_id_list": ["b"],
+                "share_url": "https://x.example.test/s"}),
+        ]),
+        _ => StatusCode::NO_CONTENT.into_response(),
+    })
+    .await;
+    // With an endpoint alone nothing tells where shares are shown.
+    let drive = server.drive().await;
+    let sharing = drive.sharing().unwrap();
+    let listed = sharing.shares(None).await.unwrap().shares;
+    let urls: Vec<&str> = listed.iter().map(|share| share.url.as_str()).collect();
+    assert_eq!(urls, ["", "https://x.example.test/s"]);
+    sharing.unshare(&listed[0].id).await.unwrap();
+    assert_eq!(server.calls(CANCEL)[0].body, json!({"share_id": "S2"}));
+}
+
+#[tokio::test]
 async fn a_login_that_ends_between_calls_is_renewed() {
     let rotation = Rotation::default();
     let server = Server::start({
