@@ -179,7 +179,7 @@ fn bad_terms_are_refused_before_the_wire_with_what_is_wrong() {
         let said = scene.attribute("a.txt", "user.linkfs.error");
         assert!(said.contains(why), "{terms}: {said}");
     }
-    assert_eq!(scene.calls("share.create"), 0);
+    assert_eq!(scene.share_calls(), 0, "not even the list was read");
     scene.run("setfattr -n user.linkfs.share a.txt");
     assert!(
         xattr::get(scene.mount.path("a.txt"), "user.linkfs.error")

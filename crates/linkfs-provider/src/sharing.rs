@@ -22,6 +22,12 @@ pub struct TaskId(pub String);
 /// silence.
 #[async_trait]
 pub trait Sharing: Send + Sync {
+    /// Whether the drive could make a share with these terms, without asking it.
+    ///
+    /// # Errors
+    /// `Invalid` for a term the drive cannot honour.
+    fn check(&self, terms: &ShareTerms) -> Result<()>;
+
     /// Shares `items` together under one link. A share that the drive makes asynchronously is waited
     /// for; after a lost answer it is looked for before it would be made again.
     ///

@@ -343,6 +343,10 @@ fn time(ms: i64) -> Option<SystemTime> {
 
 #[async_trait]
 impl Sharing for DingTalk {
+    fn check(&self, terms: &ShareTerms) -> Result<()> {
+        share_terms::check(terms).map(drop)
+    }
+
     async fn share(&self, items: &[ItemId], terms: &ShareTerms) -> Result<Share> {
         let share = self.make(items, terms).await;
         share.map_err(|error| error.during("share"))

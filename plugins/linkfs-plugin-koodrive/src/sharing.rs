@@ -287,6 +287,10 @@ impl Shares {
 
 #[async_trait]
 impl Sharing for Shares {
+    fn check(&self, terms: &ShareTerms) -> Result<()> {
+        share_terms::check(terms)
+    }
+
     async fn share(&self, items: &[ItemId], terms: &ShareTerms) -> Result<Share> {
         let made = self.make(items, terms).await;
         made.map_err(|error| match items {

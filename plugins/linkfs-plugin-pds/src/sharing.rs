@@ -212,6 +212,10 @@ fn is_unsure(kind: ErrorKind) -> bool {
 
 #[async_trait]
 impl Sharing for PdsSharing {
+    fn check(&self, terms: &ShareTerms) -> Result<()> {
+        share_terms::check(terms)
+    }
+
     async fn share(&self, items: &[ItemId], terms: &ShareTerms) -> Result<Share> {
         let share = self.make(items, terms).await;
         share.map_err(|error| error.during("share"))

@@ -30,6 +30,9 @@ pub(crate) fn share(id: &str, items: &[&str]) -> Share {
     }
 }
 
+/// How long a share may stay open there.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// Answers like a drive, unless its script says otherwise.
 #[derive(Debug)]
 pub(crate) struct FakeDrive {
@@ -155,6 +158,13 @@ impl Provider for FakeDrive {
 
 #[async_trait]
 impl Sharing for FakeDrive {
+    fn check(&self, terms: &ShareTerms) -> Answer<()> {
+        match terms.valid_for {
+            Some(time) if time > LONGEST => Err(ProviderError::new(ErrorKind::Invalid, "too long")),
+            _ => Ok(()),
+        }
+    }
+
     async fn share(&self, items: &[ItemId], terms: &ShareTerms) -> Answer<Share> {
         self.answer("share").await?;
         let mut state = self.lock();

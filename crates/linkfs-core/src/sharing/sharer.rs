@@ -118,7 +118,13 @@ impl Sharer {
         shares::sharing(&target.drive)?;
         let patch = TermsPatch::parse(text)?;
         // Before the drive is asked for anything: what is wrong with a new share is wrong with a change too.
-        self.allowed(target, patch.clone(), self.policy.defaults.clone(), attempt)?;
+        let defaults = &self.policy.defaults;
+        let terms = self.allowed(target, patch.clone(), defaults.clone(), attempt)?;
+        // Where the drive takes the usual terms, what it does not take is what was given.
+        let sharing = shares::sharing(&target.drive)?;
+        if sharing.check(defaults).is_ok() {
+            sharing.check(&terms)?;
+        }
         if self.policy.dry_run {
             return Ok("dry run");
         }

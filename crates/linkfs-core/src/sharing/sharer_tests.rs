@@ -535,6 +535,15 @@ async fn a_share_that_may_have_been_made_is_looked_for_before_it_is_said_to_be_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn terms_that_the_drive_cannot_honour_cost_no_call() {
+    let scene = Scene::new(FakeDrive::default());
+    let refused = scene.set("expires=400d").await;
+    assert!(matches!(refused, Err(Error::Drive(_))), "{refused:?}");
+    assert_eq!(scene.provider.calls(), [""; 0]);
+    scene.set("expires=300d").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pending_share_that_was_revoked_does_not_come_back() {
     let fake = FakeDrive {
         is_slow: true,
