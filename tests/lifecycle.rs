@@ -94,9 +94,18 @@ impl Scene {
 
     /// The process that serves the mount, by what the mount says.
     fn pid(&self) -> u32 {
+        self.status()["pid"].as_u64().expect("a pid") as u32
+    }
+
+    /// The process of the drive's plugin.
+    fn plugin_pid(&self) -> u32 {
+        let pid = &self.status()["drives"][0]["plugin"]["pid"];
+        pid.as_u64().expect("a pid") as u32
+    }
+
+    fn status(&self) -> serde_json::Value {
         let status = fs::read(self.folder().join(".linkfs/status")).expect("the status is read");
-        let status: serde_json::Value = serde_json::from_slice(&status).expect("JSON");
-        status["pid"].as_u64().expect("a pid") as u32
+        serde_json::from_slice(&status).expect("JSON")
     }
 
     /// Neither mount nor process, neither notes nor temporary files are left. A login that the drive renews is
@@ -451,6 +460,7 @@ fn a_script_that_captures_the_output_goes_on() {
         exec 7> >(cat > /dev/null 2>&1)
         said=$("$1" mount work "$2" 2>&1)
         echo "said <$said>" "$(cat "$2/a.txt")"
+        readlink /proc/$$/fd/7
     "#;
     let mut command = Command::new("timeout");
     scene.home.furnish(&mut command);
@@ -459,7 +469,9 @@ fn a_script_that_captures_the_output_goes_on() {
         .arg(linkfs_binary())
         .arg(scene.folder());
     let said = run(&mut command).success();
-    assert_eq!(said, "said <> some text\n");
+    let (said, inherited) = said.split_once('\n').expect("two lines");
+    assert_eq!(said, "said <> some text");
+    let inherited = Path::new(inherited.trim_end());
 
     let process = PathBuf::from(format!("/proc/{}", scene.pid()));
     let target = |name: &str| fs::read_link(process.join(name)).expect("a link");
@@ -467,12 +479,16 @@ fn a_script_that_captures_the_output_goes_on() {
     assert_eq!(target("fd/1"), Path::new("/dev/null"));
     assert!(target("fd/2").ends_with("state/linkfs/linkfs.log"));
     assert_eq!(target("cwd"), Path::new("/"));
-    let pipes = fs::read_dir(process.join("fd")).expect("its descriptors");
-    let pipes = pipes.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-    let pipes: Vec<_> = pipes
-        .filter(|target| target.to_string_lossy().starts_with("pipe:"))
-        .collect();
-    assert_eq!(pipes, Vec::<PathBuf>::new(), "pipes of the caller");
+    let plugin = PathBuf::from(format!("/proc/{}", scene.plugin_pid()));
+    for process in [&process, &plugin] {
+        let files = fs::read_dir(process.join("fd")).expect("its descriptors");
+        let mut files = files.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        let holder = process.display();
+        assert!(
+            !files.any(|file| file == inherited),
+            "{holder} has a pipe of the caller"
+        );
+    }
     let stat = fs::read_to_string(process.join("stat")).expect("its state");
     let (_, words) = stat.rsplit_once(") ").expect("a name");
     // State, parent, group, session.

@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::path;
 use crate::timestamp;
-use crate::{DriveClock, Redactor};
+use linkfs_provider::Redactor;
+
+use crate::DriveClock;
 
 /// A backstop only: the caller's deadline is shorter.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);

@@ -12,8 +12,13 @@ use crate::{ErrorKind, Provider, ProviderError, Result, Secret};
 pub struct Plugin {
     /// The name that a drive's `plugin = "..."` asks for.
     pub name: &'static str,
+    /// Its own version, for people.
+    pub version: &'static str,
     /// One line for `linkfs plugin list`.
     pub summary: &'static str,
+    /// The hosts it talks to, apart from those that the configuration names: `api.example.com`,
+    /// `*.example.com`, with `:port` unless it is 443.
+    pub hosts: &'static [&'static str],
     /// Opens the drive that `Settings` describe. Reads and checks the settings, and may log in.
     pub open: fn(Settings) -> OpenFuture,
 }

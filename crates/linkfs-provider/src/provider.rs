@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use crate::{
-    ByteCount, Item, ItemId, Link, Page, PageToken, ProviderError, Receiving, Result, Secret,
-    Sharing, Spaces, async_trait,
+    ByteCount, Item, ItemId, Link, Page, PageToken, Process, ProviderError, Receiving, Result,
+    Secret, Sharing, Spaces, async_trait,
 };
 
 /// One account on one drive, answering questions.
@@ -95,6 +95,11 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Logging in with a person's help.
     fn login(&self) -> Option<&dyn Login> {
+        None
+    }
+
+    /// The process that the provider runs in, when it is not this one.
+    fn process(&self) -> Option<&dyn Process> {
         None
     }
 }

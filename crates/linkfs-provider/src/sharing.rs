@@ -26,7 +26,7 @@ pub trait Sharing: Send + Sync {
     ///
     /// # Errors
     /// `Invalid` for a term the drive cannot honour.
-    fn check(&self, terms: &ShareTerms) -> Result<()>;
+    async fn check(&self, terms: &ShareTerms) -> Result<()>;
 
     /// Shares `items` together under one link. A share that the drive makes asynchronously is waited
     /// for; after a lost answer it is looked for before it would be made again.

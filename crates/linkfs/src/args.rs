@@ -90,6 +90,9 @@ pub(crate) enum Command {
     Link(PathArgs),
     /// Show how a mount is doing, or which mounts there are
     Status(StatusArgs),
+    /// See to the plugins, which know the drives
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Fetch files of a mount whole, and keep them on disk until they are unpinned
     ///
     /// Needs `size` in the section `[cache]` of the configuration. Returns when all of them are there.
@@ -112,6 +115,34 @@ pub(crate) enum Command {
     /// The drive does it on its own; the command returns when that has ended, and goes on in the mount when it is
     /// interrupted.
     Save(SaveArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// List the plugins there are
+    ///
+    /// Beside those that come with linkfs these are the programs linkfs-plugin-NAME in
+    /// ~/.config/linkfs/plugins and on PATH.
+    List(OutputArgs),
+    /// Take a new version of a drive's plugin, without a break
+    ///
+    /// The calls under way are answered by the process that has them. When the new version cannot open the drive, the
+    /// old one stays.
+    Reload(PluginProcessArgs),
+    /// End a drive's plugin at once, and start it anew
+    Restart(PluginProcessArgs),
+    /// The name of a plugin that comes with linkfs: serves it on stdin and stdout, as linkfs itself starts it.
+    #[command(external_subcommand)]
+    Serve(Vec<String>),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PluginProcessArgs {
+    /// The mount
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// The drive, where the mount has several
+    pub(crate) drive: Option<String>,
 }
 
 const SHARE_EXAMPLES: &str = "\

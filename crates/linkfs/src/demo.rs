@@ -14,8 +14,9 @@ use serde_json::{Map, Value};
 use crate::args::DemoArgs;
 use crate::config::{CacheConfig, MountConfig};
 use crate::emulated::Kind;
+use crate::plugins::{self, Opening};
 use crate::serve::{self, MountPoint};
-use crate::setup::{self, Opened, Setup, Workers};
+use crate::setup::{Opened, Setup, Workers};
 use crate::{background, output, places};
 
 pub(crate) fn run(setup: &Setup, args: &DemoArgs) -> Result<()> {
@@ -145,9 +146,17 @@ async fn open_drive(emulator: &dyn EmulatedDrive, state: &Path) -> Result<Arc<Dr
         state_dir: state.join(name),
     };
     let deadline = MountConfig::default().deadline;
+    let opening = Opening {
+        settings,
+        // What an emulator asks for is no secret.
+        secrets: Vec::new(),
+        in_process: false,
+        deadline,
+        verbosity: 0,
+    };
     let opened = Opened {
         name: name.to_owned(),
-        provider: setup::open_provider(setup::find_plugin(name)?, settings, deadline).await?,
+        provider: plugins::open(name, &plugins::find(name)?, opening).await?,
         deadline,
         allow_private_hosts: true,
         saving: None,

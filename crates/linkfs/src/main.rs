@@ -7,6 +7,7 @@ mod browser;
 mod busy;
 mod cat;
 mod config;
+mod control;
 mod daemon;
 #[cfg(feature = "demo")]
 mod demo;
@@ -29,6 +30,8 @@ mod mounted;
 mod output;
 mod pin;
 mod places;
+mod plugin;
+mod plugins;
 mod save;
 mod secrets;
 mod serve;
@@ -46,7 +49,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, PluginCommand};
 use environment::Environment;
 use setup::Setup;
 
@@ -63,6 +66,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
+    // Confined, it has nothing of what is taken next.
+    if let Command::Plugin(PluginCommand::Serve(name)) = &args.command {
+        return plugin::serve(name, args.general.verbose);
+    }
     let setup = Setup {
         environment: Environment::take()?,
         general: args.general,
@@ -82,6 +89,7 @@ fn run(args: Args) -> Result<()> {
         Command::Link(args) => link::run(&setup, &args),
         Command::Status(args) => status::run(&args),
         Command::Pin(args) => pin::pin(&args),
+        Command::Plugin(command) => plugin::run(&setup, &command),
         Command::Save(args) => save::save(&args),
         Command::Share(args) => share::share(&args),
         Command::Shares(args) => shares::run(&args),

@@ -12,6 +12,11 @@ pub(crate) fn config_file() -> Result<PathBuf> {
     Ok(base("XDG_CONFIG_HOME", ".config")?.join("linkfs/config.toml"))
 }
 
+/// Where a person's own plugins are.
+pub(crate) fn plugins() -> Result<PathBuf> {
+    Ok(base("XDG_CONFIG_HOME", ".config")?.join("linkfs/plugins"))
+}
+
 /// The log of mounts in the background.
 pub(crate) fn log_file() -> Result<PathBuf> {
     Ok(state()?.join("linkfs.log"))

@@ -2,18 +2,18 @@
 //! mount's control file does.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::fs;
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::args::SaveArgs;
 use crate::mounted::{check_mounted, read_code};
-use crate::{mount_table, output};
+use crate::{control, mount_table, output};
 
 /// How often the mount is asked how far the drive is.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -64,28 +64,9 @@ impl Place {
 
     /// Writes a line of command; gives the name of the task that it began.
     fn command(&self, line: &str) -> Result<String> {
-        let mut options = OpenOptions::new();
-        let mut control = options.read(true).write(true).open(&self.control)?;
-        let written = control.write_all(line.as_bytes());
-        let mut answer = String::new();
-        control.read_to_string(&mut answer)?;
-        match (written, answer.trim_end().split_once(' ')) {
-            (Ok(()), Some(("ok", rest))) => {
-                let task = rest.strip_prefix("task=");
-                Ok(task
-                    .context("the mount's answer makes no sense")?
-                    .to_owned())
-            }
-            // `error ERRNO words`
-            (Err(_), Some(("error", rest))) => {
-                let words = rest.split_once(' ').map_or(rest, |(_, words)| words);
-                bail!(words.to_owned())
-            }
-            (written, _) => {
-                written?;
-                bail!("the mount's answer makes no sense")
-            }
-        }
+        let answer = control::command(&self.control, line)?;
+        let task = answer.strip_prefix("task=");
+        Ok(task.context(control::NO_SENSE)?.to_owned())
     }
 
     /// What a task's file says, as key and value.

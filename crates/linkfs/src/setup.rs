@@ -6,20 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use linkfs_core::{Drive, DriveOptions, SavedListings};
-use linkfs_provider::{ItemId, Plugin, Provider, Settings};
+use linkfs_provider::{ItemId, Provider, Settings};
 use tokio::runtime::{self, Runtime};
 
 use crate::args::General;
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::plugins::{self, Opening};
 use crate::{background, logging, places, secrets};
-
-/// The plugins that come with the program.
-const PLUGINS: &[Plugin] = &[
-    linkfs_plugin_koodrive::PLUGIN,
-    linkfs_plugin_pds::PLUGIN,
-    linkfs_plugin_dingtalk::PLUGIN,
-];
 
 /// What every command starts from.
 #[derive(Debug)]
@@ -68,8 +62,15 @@ impl Setup {
             state_dir: places::drive_state(name)?,
         };
         let explain = |place: &str| format!("{place}: cannot open drive \"{name}\"");
-        let plugin = find_plugin(&drive.plugin).with_context(|| explain(&drive.plugin_place))?;
-        let provider = open_provider(plugin, settings, deadline).await;
+        let plugin = plugins::find(&drive.plugin).with_context(|| explain(&drive.plugin_place))?;
+        let opening = Opening {
+            secrets: drive.secrets_of(&settings),
+            settings,
+            in_process: drive.in_process,
+            deadline,
+            verbosity: self.general.verbose,
+        };
+        let provider = plugins::open(&drive.plugin, &plugin, opening).await;
         Ok(Opened {
             name: name.to_owned(),
             provider: provider.map_err(|error| {
@@ -135,21 +136,6 @@ impl Saving {
     fn listings(&self) -> Arc<SavedListings> {
         SavedListings::new(&self.cache, &self.identity)
     }
-}
-
-/// A plugin that comes with the program.
-pub(crate) fn find_plugin(name: &str) -> Result<&'static Plugin> {
-    Ok(linkfs_host::find_plugin(PLUGINS, name)?)
-}
-
-/// Opens a provider, within the deadline.
-pub(crate) async fn open_provider(
-    plugin: &Plugin,
-    settings: Settings,
-    deadline: Duration,
-) -> Result<Arc<dyn Provider>> {
-    let opened = tokio::time::timeout(deadline, (plugin.open)(settings)).await;
-    Ok(opened.with_context(|| format!("no answer within {} s", deadline.as_secs_f32()))??)
 }
 
 /// The threads that requests run on. Dropping them waits for nothing: a name being resolved may take

@@ -2,8 +2,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use linkfs_provider::Redactor;
 use linkfs_provider::Result;
-use linkfs_provider_http::{Credential, Redactor};
+use linkfs_provider_http::Credential;
 use reqwest::Url;
 use tracing::warn;
 

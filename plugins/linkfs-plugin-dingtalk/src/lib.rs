@@ -70,7 +70,9 @@ use linkfs_provider::{OpenFuture, Plugin, Provider, Settings};
 /// The plugin: `plugin = "dingtalk"`.
 pub const PLUGIN: Plugin = Plugin {
     name: "dingtalk",
+    version: env!("CARGO_PKG_VERSION"),
     summary: "DingTalk storage: team and personal spaces",
+    hosts: &["api.dingtalk.com", "oapi.dingtalk.com"],
     open,
 };
 

@@ -343,7 +343,7 @@ fn time(ms: i64) -> Option<SystemTime> {
 
 #[async_trait]
 impl Sharing for DingTalk {
-    fn check(&self, terms: &ShareTerms) -> Result<()> {
+    async fn check(&self, terms: &ShareTerms) -> Result<()> {
         share_terms::check(terms).map(drop)
     }
 

@@ -2,8 +2,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use linkfs_provider::Redactor;
 use linkfs_provider::Result;
-use linkfs_provider_http::{Credential, Redactor};
+use linkfs_provider_http::Credential;
 use tokio::time::Instant;
 use tracing::{info, warn};
 

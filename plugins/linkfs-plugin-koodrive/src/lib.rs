@@ -67,7 +67,9 @@ use crate::shared_drive::SharedDrive;
 /// The plugin: `plugin = "koodrive"`.
 pub const PLUGIN: Plugin = Plugin {
     name: "koodrive",
+    version: env!("CARGO_PKG_VERSION"),
     summary: "Huawei KooDrive: personal and team spaces",
+    hosts: &["*.myhuaweicloud-koodrive.com"],
     open,
 };
 

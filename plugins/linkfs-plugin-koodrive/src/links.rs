@@ -95,7 +95,7 @@ fn broken(message: &str) -> ProviderError {
 mod tests {
     use std::time::Duration;
 
-    use linkfs_provider_http::Redactor;
+    use linkfs_provider::Redactor;
     use reqwest::Url;
 
     use super::*;

@@ -287,7 +287,7 @@ impl Shares {
 
 #[async_trait]
 impl Sharing for Shares {
-    fn check(&self, terms: &ShareTerms) -> Result<()> {
+    async fn check(&self, terms: &ShareTerms) -> Result<()> {
         share_terms::check(terms)
     }
 

@@ -1,8 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use linkfs_provider::Redactor;
 use linkfs_provider::{ErrorKind, ProviderError, Result, Secret};
-use linkfs_provider_http::{Credential, Redactor, TokenFile, TokenLock, settings};
+use linkfs_provider_http::{Credential, TokenFile, TokenLock, settings};
 use reqwest::Url;
 use serde_json::{Map, Value};
 use tracing::error;

@@ -69,7 +69,9 @@ use crate::received::ReceivedShare;
 /// The plugin: `plugin = "pds"`.
 pub const PLUGIN: Plugin = Plugin {
     name: "pds",
+    version: env!("CARGO_PKG_VERSION"),
     summary: "Alibaba Cloud PDS: the drives of a domain",
+    hosts: &["*.aliyunpds.com"],
     open,
 };
 

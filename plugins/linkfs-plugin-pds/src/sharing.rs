@@ -212,7 +212,7 @@ fn is_unsure(kind: ErrorKind) -> bool {
 
 #[async_trait]
 impl Sharing for PdsSharing {
-    fn check(&self, terms: &ShareTerms) -> Result<()> {
+    async fn check(&self, terms: &ShareTerms) -> Result<()> {
         share_terms::check(terms)
     }
 

@@ -17,6 +17,8 @@ refresh PATH                            ask the drive for a folder anew
 save url=URL [password=CODE] to=FOLDER  save what somebody shared into a folder
 pack url=URL [password=CODE] name=NAME FOLDER  have the drive of a folder pack what somebody shared
 task NAME                               tell how far a task of .linkfs/tasks is
+reload [DRIVE]                          take a new version of a drive's plugin, without a break
+restart [DRIVE]                         end a drive's plugin at once, and start it anew
 help                                    this list";
 
 /// The keys that may stand before the path.
@@ -55,6 +57,14 @@ pub(crate) enum Command {
     Task {
         name: String,
     },
+    /// Of the drive with that name; of the only one when it is empty.
+    Reload {
+        drive: String,
+    },
+    /// The same.
+    Restart {
+        drive: String,
+    },
 }
 
 /// What somebody else shared, and the folder for it: or one on the drive that is to be asked.
@@ -85,6 +95,12 @@ impl Command {
             "unshare" => Ok(Command::Unshare { path: path(rest)? }),
             "refresh" => Ok(Command::Refresh { path: path(rest)? }),
             "task" => Ok(Command::Task { name: path(rest)? }),
+            "reload" => Ok(Command::Reload {
+                drive: rest.to_owned(),
+            }),
+            "restart" => Ok(Command::Restart {
+                drive: rest.to_owned(),
+            }),
             "save" => read_save(rest),
             "pack" => read_pack(rest),
             _ => Err(bad("unknown verb; `help` lists those there are")),

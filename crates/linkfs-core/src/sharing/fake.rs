@@ -158,7 +158,7 @@ impl Provider for FakeDrive {
 
 #[async_trait]
 impl Sharing for FakeDrive {
-    fn check(&self, terms: &ShareTerms) -> Answer<()> {
+    async fn check(&self, terms: &ShareTerms) -> Answer<()> {
         match terms.valid_for {
             Some(time) if time > LONGEST => Err(ProviderError::new(ErrorKind::Invalid, "too long")),
             _ => Ok(()),

@@ -122,8 +122,8 @@ impl Sharer {
         let terms = self.allowed(target, patch.clone(), defaults.clone(), attempt)?;
         // Where the drive takes the usual terms, what it does not take is what was given.
         let sharing = shares::sharing(&target.drive)?;
-        if sharing.check(defaults).is_ok() {
-            sharing.check(&terms)?;
+        if sharing.check(defaults).await.is_ok() {
+            sharing.check(&terms).await?;
         }
         if self.policy.dry_run {
             return Ok("dry run");

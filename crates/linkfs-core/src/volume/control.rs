@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use linkfs_provider::{ErrorKind, ItemId, ProviderError, Received};
+use linkfs_provider::{ErrorKind, ItemId, Process, ProviderError, Received};
 use tokio::time::Instant;
 
 use super::Volume;
@@ -119,6 +119,16 @@ impl Volume {
                 let summary = self.tasks.summary(&name).ok_or(Error::NotFound)?;
                 Ok(format!("ok {summary}"))
             }
+            Command::Reload { drive } => {
+                let drive = self.drive_called(&drive)?;
+                process_of(drive)?.reload().await?;
+                Ok("ok".into())
+            }
+            Command::Restart { drive } => {
+                let drive = self.drive_called(&drive)?;
+                process_of(drive)?.restart().await?;
+                Ok("ok".into())
+            }
         }
     }
 
@@ -179,6 +189,18 @@ impl Volume {
         Ok(format!("ok task={name}"))
     }
 
+    /// The drive with that name; the only one for no name.
+    fn drive_called(&self, name: &str) -> Result<&Arc<Drive>> {
+        match (name, self.drives.as_slice()) {
+            ("", [only]) => Ok(only),
+            ("", _) => Err(Error::BadCommand("expected the name of a drive".into())),
+            (name, drives) => {
+                let found = drives.iter().find(|drive| drive.name() == name);
+                found.ok_or(Error::NotFound)
+            }
+        }
+    }
+
     /// The node at a path as it is written in a command, with or without a slash before it.
     async fn node_at(&self, path: &str) -> Result<Arc<Node>> {
         let found = self.resolve(Path::new(path)).await?;
@@ -198,6 +220,14 @@ impl Volume {
             false => Err(Error::NotAFolder),
         }
     }
+}
+
+fn process_of(drive: &Drive) -> Result<&dyn Process> {
+    let process = drive.provider().process();
+    process.ok_or_else(|| {
+        let message = "the drive's plugin is no process of its own (in_process = true)";
+        ProviderError::new(ErrorKind::Unsupported, message).into()
+    })
 }
 
 fn too_many() -> Error {

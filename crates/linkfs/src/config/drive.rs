@@ -2,12 +2,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use linkfs_provider::{ItemId, Secret};
+use linkfs_provider::{ItemId, Secret, Settings};
 use serde_json::json;
 use toml::{Spanned, Value};
 
 use super::source::Source;
 use crate::places;
+
+/// What is shorter is no secret worth the name, and taking it out of every text would leave nothing to read.
+const SHORTEST_SECRET: usize = 4;
 
 /// `[drives.NAME]`: which plugin, what linkfs itself must know, and the plugin's own settings.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct DriveConfig {
     pub(crate) plugin_place: String,
     /// Whether the drive's links may point to loopback and private addresses.
     pub(crate) allow_private_hosts: bool,
+    /// Whether the plugin runs in linkfs' own process.
+    pub(crate) in_process: bool,
     pub(crate) settings: BTreeMap<String, Setting>,
 }
 
@@ -52,6 +57,17 @@ impl DriveConfig {
             .map(|(key, setting)| (key.as_str(), setting))
             .collect();
         secrets.sort_by_key(|(key, _)| !key.ends_with("token"));
+        secrets
+    }
+
+    /// The values of `settings` that are secrets, or hold some.
+    pub(crate) fn secrets_of(&self, settings: &Settings) -> Vec<Secret<String>> {
+        let mut secrets = Vec::new();
+        for (key, value) in settings.config.expose() {
+            let written = self.settings.get(key);
+            let is_secret = written.is_some_and(|setting| setting.holds_secret(key));
+            collect_secrets(value, is_secret, &mut secrets);
+        }
         secrets
     }
 
@@ -115,6 +131,7 @@ pub(super) fn check(
         plugin: String::new(),
         plugin_place: String::new(),
         allow_private_hosts: false,
+        in_process: false,
         settings: BTreeMap::new(),
     };
     for (key, value) in table.into_inner() {
@@ -127,7 +144,8 @@ pub(super) fn check(
                 return Err(source.error(value.span(), "expected the name of a plugin, a string"));
             }
             ("allow_private_hosts", Value::Boolean(allow)) => drive.allow_private_hosts = *allow,
-            ("allow_private_hosts", _) => {
+            ("in_process", Value::Boolean(fact)) => drive.in_process = *fact,
+            ("allow_private_hosts" | "in_process", _) => {
                 return Err(source.error(value.span(), "expected true or false"));
             }
             _ => {
@@ -222,6 +240,26 @@ fn without_secrets(value: &serde_json::Value) -> serde_json::Value {
         }
         serde_json::Value::Array(values) => values.iter().map(without_secrets).collect(),
         plain => plain.clone(),
+    }
+}
+
+/// The texts in a value: all of them when it `is_secret`, otherwise those under the name of a secret.
+fn collect_secrets(value: &serde_json::Value, is_secret: bool, into: &mut Vec<Secret<String>>) {
+    match value {
+        serde_json::Value::String(text) if is_secret && text.len() >= SHORTEST_SECRET => {
+            into.push(Secret::new(text.clone()));
+        }
+        serde_json::Value::Array(values) => {
+            for value in values {
+                collect_secrets(value, is_secret, into);
+            }
+        }
+        serde_json::Value::Object(fields) => {
+            for (key, value) in fields {
+                collect_secrets(value, is_secret || is_secret_name(key), into);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use linkfs_provider::Secret;
+use crate::Secret;
 
 /// How many characters of a drive's own words a message repeats.
 const MESSAGE_LENGTH: usize = 200;
@@ -36,6 +36,15 @@ impl Redactor {
 
     /// `text` in one line, without secrets and addresses, cut to a length for people.
     pub fn clean(&self, text: &str) -> String {
+        let text = self.hide(text);
+        let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+        let words = words.filter(|word| !word.is_empty());
+        let shown: Vec<&str> = words.map(without_address).collect();
+        shown.join(" ").chars().take(MESSAGE_LENGTH).collect()
+    }
+
+    /// `text` without secrets.
+    pub fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = self.fixed.iter().chain(recent.iter());
@@ -45,10 +54,7 @@ impl Redactor {
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             text = text.replace(secret, "?");
         }
-        let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-        let words = words.filter(|word| !word.is_empty());
-        let shown: Vec<&str> = words.map(without_address).collect();
-        shown.join(" ").chars().take(MESSAGE_LENGTH).collect()
+        text
     }
 }
 

@@ -1,0 +1,91 @@
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Child, ExitStatus};
+use std::thread;
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::oneshot;
+
+/// A plugin's process, and the pipes to it. It is killed when it is dropped.
+#[derive(Debug)]
+pub(super) struct PluginChild {
+    pub(super) pid: u32,
+    pidfd: OwnedFd,
+}
+
+/// What is to be done with a new process.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    pub(super) stdin: ChildStdin,
+    pub(super) stdout: ChildStdout,
+    pub(super) stderr: ChildStderr,
+    /// How it ended.
+    pub(super) ended: oneshot::Receiver<ExitStatus>,
+}
+
+impl PluginChild {
+    /// Starts a process with `spawn`, on a thread of its own, which ends with it: the kernel kills the
+    /// process when the thread that started it is gone, and so it never outlives us.
+    pub(super) async fn start(
+        spawn: impl FnOnce() -> io::Result<Child> + Send + 'static,
+    ) -> io::Result<(PluginChild, Pipes)> {
+        let (started, starting) = oneshot::channel();
+        let (tell_end, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("plugin".to_owned())
+            .spawn(move || {
+                let child = spawn().and_then(|child| Ok((pidfd(&child)?, child)));
+                match child {
+                    Err(error) => {
+                        let _nobody_asks = started.send(Err(error));
+                    }
+                    Ok((pidfd, mut child)) => {
+                        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+                        if let Err(Ok(unwanted)) = started.send(Ok((child.id(), pidfd, pipes))) {
+                            kill(&unwanted.1);
+                        }
+                        if let Ok(status) = child.wait() {
+                            let _nobody_asks = tell_end.send(status);
+                        }
+                    }
+                }
+            })?;
+        let (pid, pidfd, pipes) = starting
+            .await
+            .map_err(|_| io::Error::other("the thread that starts it died"))??;
+        let child = PluginChild { pid, pidfd };
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(io::Error::other("it has no pipes"));
+        };
+        let pipes = Pipes {
+            stdin: ChildStdin::from_std(stdin)?,
+            stdout: ChildStdout::from_std(stdout)?,
+            stderr: ChildStderr::from_std(stderr)?,
+            ended,
+        };
+        Ok((child, pipes))
+    }
+
+    /// Ends the process at once, if it is there still.
+    pub(super) fn kill(&self) {
+        kill(&self.pidfd);
+    }
+}
+
+impl Drop for PluginChild {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn kill(pidfd: &OwnedFd) {
+    // It fails when the process has ended, which is what is wanted.
+    let _gone = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+}
+
+/// A pidfd names this very process also when its number has been given to another.
+fn pidfd(child: &Child) -> io::Result<OwnedFd> {
+    let pid = Pid::from_child(child);
+    Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+}

@@ -1,0 +1,474 @@
+use std::collections::HashMap;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use linkfs_provider::wire::{
+    self, Ability, About, Answer, Call, Cancel, Configure, Hello, Ready, Request,
+};
+use linkfs_provider::{ErrorKind, ProviderError, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::Launch;
+use super::child::{Pipes, PluginChild};
+
+/// How long a plugin may take to say hello: that needs neither its configuration nor the network.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a process may take to end after its stdin has, before it is killed.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+/// How long is waited to learn how a process ended that said nothing more.
+const STATUS_PATIENCE: Duration = Duration::from_millis(500);
+/// A line on stderr is cut to this many bytes for the log.
+const LONGEST_LOG_LINE: u64 = 2_000;
+
+/// A running plugin process whose drive is open: questions in, answers out.
+#[derive(Debug)]
+pub(super) struct Connection {
+    launch: Arc<Launch>,
+    child: PluginChild,
+    pub(super) hello: Hello,
+    pub(super) about: About,
+    pub(super) abilities: Vec<Ability>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    last_id: u64,
+    waiting: HashMap<u64, Waiting>,
+    /// `None` once nothing more is to be asked.
+    lines: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Whether a call was answered with something else than a refusal to go on.
+    has_answered: bool,
+    last_heard: Instant,
+    /// Why the process is not used any more.
+    end: Option<End>,
+}
+
+/// A question that is not answered yet.
+#[derive(Debug)]
+struct Waiting {
+    call: &'static str,
+    since: Instant,
+    /// `None` when nobody waits any more; the plugin owes the answer all the same.
+    asker: Option<oneshot::Sender<Result<Box<RawValue>>>>,
+}
+
+/// Why a process is not used any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// We wanted it so.
+    Wanted,
+    /// It died, hung or broke the protocol; in words.
+    Failed(String),
+}
+
+impl Connection {
+    /// Starts a process and opens the drive with it.
+    ///
+    /// # Errors
+    /// What the plugin says; `Unavailable` when it cannot be started, dies, or breaks the protocol.
+    pub(super) async fn open(launch: Arc<Launch>) -> Result<Arc<Connection>> {
+        let failed = |reason: &str| failure(&launch.name, reason);
+        let spawn = {
+            let launch = launch.clone();
+            move || launch.spawn()
+        };
+        let started = PluginChild::start(spawn).await;
+        let (child, pipes) = started.map_err(|error| {
+            let program = launch.program.display();
+            failed(&format!("cannot start {program}: {error}"))
+        })?;
+        let Pipes {
+            mut stdin,
+            stdout,
+            stderr,
+            mut ended,
+        } = pipes;
+        tokio::spawn(log(launch.clone(), child.pid, stderr));
+        let mut stdout = BufReader::new(stdout);
+        let hello = tokio::time::timeout(HELLO_PATIENCE, next(&mut stdout, &mut ended)).await;
+        let hello: Hello = hello
+            .unwrap_or_else(|_| {
+                Err(format!(
+                    "it said no hello within {} s",
+                    HELLO_PATIENCE.as_secs()
+                ))
+            })
+            .map_err(|reason| failed(&reason))?;
+        if !hello.protocols.contains(&wire::PROTOCOL) {
+            let spoken = &hello.protocols;
+            let ours = wire::PROTOCOL;
+            return Err(failed(&format!(
+                "it speaks the protocols {spoken:?}, and linkfs {ours}"
+            )));
+        }
+        let configure = Configure {
+            protocol: wire::PROTOCOL,
+            config: launch.settings.config.clone(),
+            state_dir: launch.settings.state_dir.clone(),
+        };
+        // A plugin that is gone already is noticed by what comes next.
+        let _gone = stdin.write_all(&line(&configure)).await;
+        let ready: Ready = next(&mut stdout, &mut ended)
+            .await
+            .map_err(|reason| failed(&reason))?;
+        if let Some(error) = ready.error {
+            return Err(launch.cleaned(error.into()));
+        }
+        let about = ready.about.ok_or_else(|| {
+            failed("it said neither what the drive is like nor why it cannot be opened")
+        })?;
+        let (lines, waiting) = mpsc::unbounded_channel();
+        let connection = Arc::new(Connection {
+            child,
+            hello,
+            about,
+            abilities: ready.abilities,
+            state: Mutex::new(State {
+                last_id: 0,
+                waiting: HashMap::new(),
+                lines: Some(lines),
+                has_answered: false,
+                last_heard: Instant::now(),
+                end: None,
+            }),
+            launch,
+        });
+        tokio::spawn(write(stdin, waiting));
+        tokio::spawn(read(connection.clone(), stdout, ended));
+        tokio::spawn(watch(
+            Arc::downgrade(&connection),
+            connection.launch.silence,
+        ));
+        Ok(connection)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.pid
+    }
+
+    /// Asks, and waits for the answer. Dropped before that, it tells the plugin that nobody waits.
+    ///
+    /// # Errors
+    /// What the plugin says, or `Unavailable` when its process ends before it answers.
+    pub(super) async fn ask(&self, call: Call) -> Result<Box<RawValue>> {
+        let (asker, answer) = oneshot::channel();
+        let id = self.send(call, Some(asker))?;
+        let mut unanswered = Unanswered {
+            connection: self,
+            id: Some(id),
+        };
+        let answer = answer.await;
+        unanswered.id = None;
+        answer.unwrap_or_else(|_| Err(self.failure("it ended")))
+    }
+
+    /// Tells something that has no answer worth waiting for.
+    pub(super) fn tell(&self, call: Call) {
+        // A process that is gone cannot be told anything.
+        let _gone = self.send(call, None);
+    }
+
+    fn send(
+        &self,
+        call: Call,
+        asker: Option<oneshot::Sender<Result<Box<RawValue>>>>,
+    ) -> Result<u64> {
+        let mut state = self.lock();
+        let Some(lines) = &state.lines else {
+            return Err(match &state.end {
+                Some(End::Failed(reason)) => self.failure(reason),
+                _ => self.failure("it was ended"),
+            });
+        };
+        let id = state.last_id + 1;
+        let name = call.name();
+        let text = line(&Request { id, call });
+        // Nobody takes it when the process is gone, which the reader notices.
+        let _gone = lines.send(text);
+        state.last_id = id;
+        let since = Instant::now();
+        state.waiting.insert(
+            id,
+            Waiting {
+                call: name,
+                since,
+                asker,
+            },
+        );
+        Ok(id)
+    }
+
+    /// Whether and why it is not used any more.
+    pub(super) fn end(&self) -> Option<End> {
+        self.lock().end.clone()
+    }
+
+    pub(super) fn has_answered(&self) -> bool {
+        self.lock().has_answered
+    }
+
+    /// Takes no more questions, and lets the process end when it has answered those it has.
+    pub(super) fn drain(&self) {
+        let mut state = self.lock();
+        state.end.get_or_insert(End::Wanted);
+        if state.waiting.is_empty() {
+            state.lines = None;
+        }
+    }
+
+    /// Ends the process now.
+    pub(super) fn stop(&self) {
+        self.finish(End::Wanted);
+    }
+
+    fn fail(&self, reason: String) {
+        tracing::warn!(
+            plugin = self.launch.name,
+            pid = self.pid(),
+            reason,
+            "a plugin failed"
+        );
+        self.finish(End::Failed(reason));
+    }
+
+    fn finish(&self, end: End) {
+        let waiting = {
+            let mut state = self.lock();
+            state.lines = None;
+            state.end.get_or_insert(end.clone());
+            std::mem::take(&mut state.waiting)
+        };
+        self.child.kill();
+        let reason = match &end {
+            End::Wanted => "it was started anew",
+            End::Failed(reason) => reason,
+        };
+        for asker in waiting.into_values().filter_map(|waiting| waiting.asker) {
+            // Who has gone meanwhile needs no answer.
+            let _gone = asker.send(Err(self.failure(reason)));
+        }
+    }
+
+    /// An answer came.
+    ///
+    /// # Errors
+    /// How it breaks the protocol.
+    fn take(&self, text: &[u8]) -> Result<(), String> {
+        let answer: Answer = serde_json::from_slice(text).map_err(|_| breach(text))?;
+        let (waiting, is_last) = {
+            let mut state = self.lock();
+            state.last_heard = Instant::now();
+            state.has_answered = true;
+            let waiting = state.waiting.remove(&answer.id);
+            let is_last = state.end.is_some() && state.waiting.is_empty();
+            (waiting, is_last)
+        };
+        let Some(waiting) = waiting else {
+            return Err(format!(
+                "it answered question {} that was not open",
+                answer.id
+            ));
+        };
+        let said = match (answer.ok, answer.error) {
+            (_, Some(error)) => Err(self.launch.cleaned(error.into())),
+            (Some(value), None) => Ok(value),
+            (None, None) => {
+                return Err(format!(
+                    "its answer to `{}` has neither `ok` nor `error`",
+                    waiting.call
+                ));
+            }
+        };
+        if let Some(asker) = waiting.asker {
+            // Who has gone meanwhile needs no answer.
+            let _gone = asker.send(said);
+        }
+        if is_last {
+            self.lock().lines = None;
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for an answer any more.
+    fn abandon(&self, id: u64) {
+        let mut state = self.lock();
+        let Some(waiting) = state.waiting.get_mut(&id) else {
+            return;
+        };
+        waiting.asker = None;
+        if let Some(lines) = &state.lines {
+            // Nobody takes it when the process is gone.
+            let _gone = lines.send(line(&Cancel { cancel: id }));
+        }
+    }
+
+    /// The call that has been waiting the longest, when the plugin has said nothing at all for `silence`
+    /// since it was made.
+    fn hung_call(&self, silence: Duration) -> Option<&'static str> {
+        let state = self.lock();
+        let oldest = state.waiting.values().min_by_key(|waiting| waiting.since)?;
+        let quiet_since = oldest.since.max(state.last_heard);
+        (quiet_since.elapsed() >= silence).then_some(oldest.call)
+    }
+
+    fn failure(&self, reason: &str) -> ProviderError {
+        failure(&self.launch.name, reason)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while locked")
+    }
+}
+
+/// A question that is waited for.
+struct Unanswered<'a> {
+    connection: &'a Connection,
+    id: Option<u64>,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.connection.abandon(id);
+        }
+    }
+}
+
+pub(super) fn failure(plugin: &str, reason: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Unavailable, format!("plugin {plugin}: {reason}"))
+}
+
+/// The next line as a message, or in words why there is none.
+async fn next<T: DeserializeOwned>(
+    stdout: &mut BufReader<ChildStdout>,
+    ended: &mut oneshot::Receiver<ExitStatus>,
+) -> Result<T, String> {
+    match read_line(stdout).await? {
+        Some(text) => serde_json::from_slice(&text).map_err(|_| breach(&text)),
+        None => Err(how_it_ended(ended).await),
+    }
+}
+
+/// What is wrong with a line; nothing of it is repeated, it may be anything.
+fn breach(text: &[u8]) -> String {
+    match std::str::from_utf8(text) {
+        Err(_) => "it wrote a line that is not UTF-8".to_owned(),
+        Ok(_) if serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err() => {
+            "it wrote a line that is not JSON".to_owned()
+        }
+        Ok(_) => "it wrote a line that is no message of the protocol".to_owned(),
+    }
+}
+
+async fn how_it_ended(ended: &mut oneshot::Receiver<ExitStatus>) -> String {
+    match tokio::time::timeout(STATUS_PATIENCE, ended).await {
+        Ok(Ok(status)) => format!("it ended ({status})"),
+        _ => "it closed its stdout".to_owned(),
+    }
+}
+
+/// The next line, `None` at the end; what stands there without an end is no line.
+async fn read_line(stdout: &mut BufReader<ChildStdout>) -> Result<Option<Vec<u8>>, String> {
+    let mut text = Vec::new();
+    let longest = u64::try_from(wire::LONGEST_LINE).unwrap_or(u64::MAX);
+    let read = stdout.take(longest).read_until(b'\n', &mut text).await;
+    read.map_err(|error| format!("its stdout cannot be read: {error}"))?;
+    match text.last() {
+        Some(b'\n') => Ok(Some(text)),
+        _ if text.len() < wire::LONGEST_LINE => Ok(None),
+        _ => Err(format!(
+            "it wrote a line of more than {} MiB",
+            wire::LONGEST_LINE >> 20
+        )),
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) {
+    while let Some(line) = lines.recv().await {
+        if stdin.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes answers until the process has no more.
+async fn read(
+    connection: Arc<Connection>,
+    mut stdout: BufReader<ChildStdout>,
+    mut ended: oneshot::Receiver<ExitStatus>,
+) {
+    let reason = loop {
+        match read_line(&mut stdout).await {
+            Err(breach) => break breach,
+            Ok(None) => break how_it_ended(&mut ended).await,
+            Ok(Some(text)) => {
+                if let Err(breach) = connection.take(&text) {
+                    break breach;
+                }
+            }
+        }
+    };
+    match connection.end() {
+        Some(_) => connection.stop(),
+        None => connection.fail(reason),
+    }
+}
+
+/// Ends a process that hangs, and one that does not end when it should.
+async fn watch(connection: Weak<Connection>, silence: Duration) {
+    let mut look = tokio::time::interval(silence.min(END_PATIENCE) / 4);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut closed_since = None;
+    loop {
+        look.tick().await;
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
+        if let Some(call) = connection.hung_call(silence) {
+            let seconds = silence.as_secs_f32();
+            return connection.fail(format!(
+                "it said nothing for {seconds} s, asked for `{call}`"
+            ));
+        }
+        if connection.lock().lines.is_none() {
+            let since = *closed_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= END_PATIENCE {
+                return connection.stop();
+            }
+        }
+    }
+}
+
+/// What a plugin writes to stderr goes to our log, without the secrets it was given.
+async fn log(launch: Arc<Launch>, pid: u32, stderr: ChildStderr) {
+    let mut stderr = BufReader::new(stderr);
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        let read = (&mut stderr)
+            .take(LONGEST_LOG_LINE)
+            .read_until(b'\n', &mut text)
+            .await;
+        if !matches!(read, Ok(bytes) if bytes > 0) {
+            return;
+        }
+        let line = String::from_utf8_lossy(&text);
+        let line = launch.redactor.hide(line.trim_end());
+        tracing::info!(plugin = launch.name, pid, "{}", line.escape_debug());
+    }
+}
+
+fn line(message: &impl Serialize) -> Vec<u8> {
+    let mut text =
+        serde_json::to_vec(message).expect("messages have text keys and no failing parts");
+    text.push(b'\n');
+    text
+}

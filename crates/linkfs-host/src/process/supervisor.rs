@@ -1,0 +1,226 @@
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use linkfs_provider::{ErrorKind, ProcessState, ProviderError, Result};
+use tokio::sync::SetOnce;
+
+use super::Launch;
+use super::back_off::BackOff;
+use super::connection::{Connection, End, failure};
+
+/// Sees to it that there is a process to ask.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    launch: Arc<Launch>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Arc<Connection>>,
+    opening: Option<Opening>,
+    back_off: BackOff,
+    failures: u64,
+    /// Why there is no process, or was none lately.
+    last_failure: Option<ProviderError>,
+}
+
+/// One process is started, however many wait for it.
+type Opening = Arc<SetOnce<Result<Arc<Connection>>>>;
+
+impl Supervisor {
+    pub(super) fn new(launch: Arc<Launch>) -> Arc<Supervisor> {
+        Arc::new(Supervisor {
+            launch,
+            state: Mutex::default(),
+        })
+    }
+
+    /// A process to ask: the one that runs, or a new one.
+    ///
+    /// # Errors
+    /// Why there is none, and when it makes sense to come back.
+    pub(super) async fn connection(self: &Arc<Self>) -> Result<Arc<Connection>> {
+        let opening = {
+            let mut state = self.lock();
+            state.notice_end();
+            if let Some(current) = &state.current {
+                return Ok(current.clone());
+            }
+            match &state.opening {
+                Some(opening) => opening.clone(),
+                None => {
+                    state.may_start(&self.launch.name)?;
+                    self.start(&mut state)
+                }
+            }
+        };
+        opening.wait().await.clone()
+    }
+
+    /// Ends the process, which fails the calls under way, and starts a new one.
+    ///
+    /// # Errors
+    /// Why that cannot be opened.
+    pub(super) async fn restart(self: &Arc<Self>) -> Result<()> {
+        let opening = {
+            let mut state = self.lock();
+            state.notice_end();
+            state.back_off.forget();
+            if let Some(current) = state.current.take() {
+                current.stop();
+            }
+            match &state.opening {
+                Some(opening) => opening.clone(),
+                None => self.start(&mut state),
+            }
+        };
+        opening.wait().await.clone().map(drop)
+    }
+
+    /// Starts the program as it is now, and then lets the process before it end.
+    ///
+    /// # Errors
+    /// Why the new one cannot be opened; the old one stays.
+    pub(super) async fn reload(self: &Arc<Self>) -> Result<()> {
+        let opening = {
+            let mut state = self.lock();
+            state.back_off.forget();
+            self.start(&mut state)
+        };
+        opening.wait().await.clone().map(drop)
+    }
+
+    /// Starts a process on a task of its own: who waits for it may give up, and it goes on.
+    fn start(self: &Arc<Self>, state: &mut State) -> Opening {
+        let opening = Opening::default();
+        state.opening = Some(opening.clone());
+        let supervisor = self.clone();
+        let started = opening.clone();
+        tokio::spawn(async move {
+            let opened = supervisor.open().await;
+            supervisor.note_opened(&started, &opened);
+            // It is set nowhere else.
+            let _only_once = started.set(opened);
+        });
+        opening
+    }
+
+    async fn open(&self) -> Result<Arc<Connection>> {
+        let patience = self.launch.patience;
+        let opening = Connection::open(self.launch.clone());
+        let opened = tokio::time::timeout(patience, opening).await;
+        let connection = opened.unwrap_or_else(|_elapsed| {
+            let seconds = patience.as_secs_f32();
+            let reason = format!("it did not open the drive within {seconds} s");
+            Err(failure(&self.launch.name, &reason))
+        })?;
+        match self.lock().current.as_ref() {
+            Some(old) if old.about.root != connection.about.root => {
+                let reason = "the new program shows another folder of the drive than the one that is mounted";
+                Err(ProviderError::new(ErrorKind::Invalid, reason))
+            }
+            _ => Ok(connection),
+        }
+    }
+
+    fn note_opened(&self, opening: &Opening, opened: &Result<Arc<Connection>>) {
+        let mut state = self.lock();
+        let is_latest = state
+            .opening
+            .as_ref()
+            .is_some_and(|latest| Arc::ptr_eq(latest, opening));
+        if is_latest {
+            state.opening = None;
+        }
+        match opened {
+            Ok(connection) => {
+                tracing::info!(
+                    plugin = connection.hello.name,
+                    version = connection.hello.version,
+                    pid = connection.pid(),
+                    "a plugin runs"
+                );
+                if let Some(old) = state.current.replace(connection.clone()) {
+                    old.drain();
+                }
+            }
+            Err(error) => {
+                // With an old process at work this is a reload that failed: nothing is the worse for it.
+                if state.current.is_none() {
+                    state.back_off.note_end(false);
+                    state.note_failure(error.clone());
+                }
+            }
+        }
+    }
+
+    pub(super) fn state(&self) -> ProcessState {
+        let mut state = self.lock();
+        state.notice_end();
+        let current = state.current.as_ref();
+        ProcessState {
+            plugin: current
+                .map_or(&self.launch.name, |current| &current.hello.name)
+                .clone(),
+            version: current
+                .map(|current| current.hello.version.clone())
+                .unwrap_or_default(),
+            program: self.launch.program.display().to_string(),
+            pid: current.map(|current| current.pid()),
+            failures: state.failures,
+            last_failure: state
+                .last_failure
+                .as_ref()
+                .map(|error| error.message.clone()),
+            unconfined: Vec::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while locked")
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if let Some(current) = self.lock().current.take() {
+            current.drain();
+        }
+    }
+}
+
+impl State {
+    /// Takes a process away that has ended.
+    fn notice_end(&mut self) {
+        let Some(end) = self.current.as_ref().and_then(|current| current.end()) else {
+            return;
+        };
+        let Some(ended) = self.current.take() else {
+            return;
+        };
+        if let End::Failed(reason) = end {
+            self.back_off.note_end(ended.has_answered());
+            self.note_failure(failure(&ended.hello.name, &reason));
+        }
+    }
+
+    fn note_failure(&mut self, error: ProviderError) {
+        self.failures += 1;
+        self.last_failure = Some(error);
+    }
+
+    /// # Errors
+    /// What the last process failed of, while it is too early for another.
+    fn may_start(&self, plugin: &str) -> Result<()> {
+        let wait = self.back_off.time_left();
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let error = match &self.last_failure {
+            Some(error) => error.clone(),
+            None => failure(plugin, "it ended"),
+        };
+        let wait = (error.kind == ErrorKind::Unavailable).then_some(wait);
+        Err(error.with_retry_after(wait))
+    }
+}
