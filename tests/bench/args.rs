@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use crate::carriage;
 use crate::stock::Stock;
 
 /// What to do.
@@ -10,6 +11,8 @@ pub(crate) enum Action {
     List,
     /// Be the drive; the benchmark starts itself so.
     Serve(Stock),
+    /// Be a plugin; the benchmark starts itself so.
+    Plugin,
 }
 
 #[derive(Debug, PartialEq)]
@@ -39,6 +42,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Action, S
         let mut value = || arguments.next().ok_or(USAGE);
         match argument.as_str() {
             "--serve" => return Ok(Action::Serve(value()?.parse()?)),
+            carriage::OPTION => return Ok(Action::Plugin),
             "--list" => return Ok(Action::List),
             "--quick" => is_quick = true,
             "--json" => json = Some(PathBuf::from(value()?)),

@@ -6,6 +6,7 @@
 
 mod args;
 mod cached;
+mod carriage;
 mod cloud;
 mod curl;
 mod figures;
@@ -32,7 +33,7 @@ use scenario::Scenario;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args().skip(1)).and_then(run) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::FAILURE
@@ -40,13 +41,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(action: Action) -> Result<(), String> {
+fn run(action: Action) -> Result<ExitCode, String> {
     match action {
+        Action::Plugin => return Ok(carriage::serve_plugin()),
         Action::Serve(stock) => serve::serve(stock),
         Action::List => scenarios::all(false).iter().for_each(report::describe),
         Action::Run(options) => measure(&options)?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn measure(options: &Options) -> Result<(), String> {

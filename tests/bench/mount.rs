@@ -36,6 +36,19 @@ pub(crate) struct Attempt {
     pub(crate) peak: u64,
 }
 
+impl Attempt {
+    /// One that has to do with no mount.
+    pub(crate) fn of_time(took: Duration) -> Attempt {
+        Attempt {
+            took,
+            served: Served::default(),
+            cpu: Duration::ZERO,
+            server_cpu: Duration::ZERO,
+            peak: 0,
+        }
+    }
+}
+
 impl Mount {
     /// Mounts the drive; with `disk`, content is also kept there.
     ///

@@ -227,6 +227,7 @@ fn figure(scenario: &Scenario, time: Duration) -> String {
             let (count, unit) = load.amount(&scenario.stock);
             format!("{:.0} {unit}/s", count / seconds)
         }
+        _ if seconds < 0.01 => format!("{:.3} ms", seconds * 1000.0),
         _ => format!("{:.1} ms", seconds * 1000.0),
     }
 }

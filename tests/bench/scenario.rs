@@ -9,7 +9,7 @@ use crate::mount::{self, Attempt, Mount};
 use crate::rig::Rig;
 use crate::stock::{Check, Stock};
 use crate::warm::warm_memory;
-use crate::{cached, curl, first_byte, listing, share};
+use crate::{cached, carriage, curl, first_byte, listing, share};
 
 /// Something to be measured, and what is expected of it.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(crate) enum Work {
     LookAgain(Tool),
     /// A link for other people to each of some files.
     Share,
+    /// A question to a plugin in a process of its own; the limit is the same plugin in this process.
+    Ask(carriage::Question),
 }
 
 /// What a scenario came to, round by round.
@@ -90,7 +92,7 @@ impl Work {
             Work::Look {
                 has_limit: true, ..
             } => drop(rig.list_requests()),
-            Work::ReadAgain(_) | Work::Look { .. } | Work::LookAgain(_) => {}
+            Work::ReadAgain(_) | Work::Look { .. } | Work::LookAgain(_) | Work::Ask(_) => {}
             Work::Share => drop(rig.id(0)),
         }
     }
@@ -104,6 +106,7 @@ impl Work {
             Work::Look { has_limit, .. } => has_limit.then(|| listing::limit(rig)),
             Work::Share => Some(share::limit(rig, round)),
             Work::LookAgain(_) => None,
+            Work::Ask(question) => Some(carriage::limit(*question)),
         }
     }
 
@@ -116,6 +119,7 @@ impl Work {
             Work::Look { tool, .. } => listing::cold(rig, tool),
             Work::LookAgain(tool) => listing::again(rig, tool),
             Work::Share => share::linkfs(rig, round),
+            Work::Ask(question) => carriage::linkfs(question),
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use linkfs_emulator::Pacing;
 
+use crate::carriage::Question;
 use crate::figures::Target;
 use crate::listing::Tool;
 use crate::load::Load;
@@ -37,6 +38,7 @@ pub(crate) fn all(is_quick: bool) -> Vec<Scenario> {
                 Target::Beyond(Duration::from_millis(1)),
             )
         }],
+        plugin_calls(),
     ]
     .into_iter()
     .flatten()
@@ -195,6 +197,18 @@ fn small(sizes: &Sizes) -> Vec<Scenario> {
     ]
 }
 
+fn plugin_calls() -> Vec<Scenario> {
+    let us = Duration::from_micros;
+    [
+        ("plugin-call", CALL, Question::Usage, us(150)),
+        ("plugin-list", PLUGIN_LIST, Question::List, us(10_000)),
+    ]
+    .map(|(name, about, question, most)| {
+        scenario(name, about, Work::Ask(question), Target::Beyond(most))
+    })
+    .into()
+}
+
 fn heads() -> Vec<Scenario> {
     let at_top = Stock {
         folders: 0,
@@ -317,4 +331,7 @@ const LS_WARM: &str = "`ls -l` of a folder for the second time";
 const FIND: &str = "`find -size` over a folder of 5,000 files for the second time";
 const SHARE: &str = "set `user.linkfs.share` of files one by one, the median; curl: the drive's own call for \
     other files on a warm connection, the median";
+const CALL: &str = "the smallest question to a plugin in a process of its own, the median; the same in this process";
+const PLUGIN_LIST: &str = "a listing of 1,000 items from a plugin in a process of its own, the median; the same in \
+    this process";
 const WALK: &str = "`find -size` over 1,000 folders of 1,000 files in a fresh mount";
