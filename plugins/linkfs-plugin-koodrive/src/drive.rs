@@ -1,6 +1,5 @@
-use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use linkfs_provider::{
     About, ErrorKind, Item, ItemId, Link, Page, PageToken, Provider, Receiving, Result, Sharing,
@@ -29,8 +28,6 @@ pub(crate) struct KooDrive {
     shares: Shares,
     receiver: Receiver,
     _keep_alive: Option<KeepAlive>,
-    /// Those that were shown so far.
-    smart_folders: Mutex<HashSet<ItemId>>,
 }
 
 impl KooDrive {
@@ -56,7 +53,6 @@ impl KooDrive {
             space,
             _keep_alive: is_session.then(|| KeepAlive::of(&account)),
             account,
-            smart_folders: Mutex::default(),
         })
     }
 
@@ -66,30 +62,18 @@ impl KooDrive {
         let call = listing::call(&self.space, folder, after)?;
         let answer = self.account.call(&call).await;
         match answer.and_then(|answer| listing::read(&answer, after)) {
-            Ok(page) => {
-                self.note_smart_folders(&page.items);
-                Ok(page)
-            }
-            Err(error)
-                if error.kind == ErrorKind::Invalid
-                    && self.lock_smart_folders().contains(folder) =>
-            {
-                Ok(Page::default())
-            }
-            Err(error) => Err(error),
+            Err(error) if error.kind == ErrorKind::Invalid => match self.is_smart(folder).await {
+                true => Ok(Page::default()),
+                false => Err(error),
+            },
+            listed => listed,
         }
     }
 
-    fn note_smart_folders(&self, items: &[Item]) {
-        let is_smart = |item: &&Item| item.version.0 == item::SMART_FOLDER;
-        let smart = items.iter().filter(is_smart);
-        self.lock_smart_folders()
-            .extend(smart.map(|item| item.id.clone()));
-    }
-
-    fn lock_smart_folders(&self) -> MutexGuard<'_, HashSet<ItemId>> {
-        let smart_folders = self.smart_folders.lock();
-        smart_folders.expect("no panic while the smart folders are locked")
+    /// Asked when the drive has refused to list a folder, and not before: it is one more call.
+    async fn is_smart(&self, folder: &ItemId) -> bool {
+        let item = self.detail(folder).await;
+        item.is_ok_and(|item| item.version.0 == item::SMART_FOLDER)
     }
 
     async fn detail(&self, id: &ItemId) -> Result<Item> {
@@ -147,10 +131,6 @@ impl Provider for KooDrive {
             link.map_err(|error| error.during(format_args!("link file {id}")))
         };
         named.map(of_file).collect()
-    }
-
-    fn recall(&self, items: &[Item]) {
-        self.note_smart_folders(items);
     }
 
     async fn usage(&self) -> Result<Usage> {

@@ -38,20 +38,21 @@ async fn a_listing_asks_as_documented() {
 }
 
 #[tokio::test]
-async fn a_smart_folder_that_an_earlier_process_has_shown_is_known() {
-    let server = Server::start(|call| match call.body["parentFileId"].as_str() {
-        Some("root") => answer(json!({"code": 0, "files": [
-            {"id": "S1", "fileName": "smart", "fileType": "11"}]})),
-        _ => refusal(400, json!({"code": 13000102, "msg": "invalid parameter"})),
+async fn a_smart_folder_that_cannot_be_listed_is_empty_also_to_a_process_that_has_not_shown_it() {
+    let refused = || refusal(400, json!({"code": 13000102, "msg": "invalid parameter"}));
+    let server = Server::start(move |call| match call.path.as_str() {
+        "/koodrive/ose/v1/files/S1/detail" => answer(json!({"code": 0,
+            "id": "S1", "fileName": "smart", "fileType": "11"})),
+        "/koodrive/ose/v1/files/D1/detail" => answer(json!({"code": 0,
+            "id": "D1", "fileName": "plain", "fileType": "10"})),
+        _ => refused(),
     })
     .await;
-    let earlier = server.drive(token_mode()).await;
-    let page = earlier.list(&root(), None).await.unwrap();
     let drive = server.drive(token_mode()).await;
-    drive.list(&"S1".into(), None).await.unwrap_err();
-    drive.recall(&page.items);
     let listed = drive.list(&"S1".into(), None).await.unwrap();
     assert!(listed.items.is_empty());
+    let error = drive.list(&"D1".into(), None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
 }
 
 #[tokio::test]
