@@ -39,7 +39,7 @@ pub struct Launch {
     /// How long the drive may take to be opened.
     pub patience: Duration,
     /// How long the plugin may say nothing at all while an answer is waited for, before it is taken for
-    /// hung and ended.
+    /// hung and ended. Calls that make shares have longer.
     pub silence: Duration,
 }
 

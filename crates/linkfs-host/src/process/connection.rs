@@ -24,6 +24,8 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long is waited to learn how a process ended that said nothing more.
 const STATUS_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a call that waits for work of the drive's own may keep a plugin silent.
+const LONG_SILENCE: Duration = Duration::from_secs(150);
 /// A line on stderr is cut to this many bytes for the log.
 const LONGEST_LOG_LINE: u64 = 2_000;
 
@@ -56,6 +58,8 @@ struct State {
 struct Waiting {
     call: &'static str,
     since: Instant,
+    /// How long the plugin may say nothing at all meanwhile.
+    silence: Duration,
     /// `None` when nobody waits any more; the plugin owes the answer all the same.
     asker: Option<oneshot::Sender<Result<Box<RawValue>>>>,
 }
@@ -190,6 +194,10 @@ impl Connection {
         };
         let id = state.last_id + 1;
         let name = call.name();
+        let silence = match call.may_take_long() {
+            true => self.launch.silence.max(LONG_SILENCE),
+            false => self.launch.silence,
+        };
         let text = line(&Request { id, call });
         // Nobody takes it when the process is gone, which the reader notices.
         let _gone = lines.send(text);
@@ -200,6 +208,7 @@ impl Connection {
             Waiting {
                 call: name,
                 since,
+                silence,
                 asker,
             },
         );
@@ -310,13 +319,15 @@ impl Connection {
         }
     }
 
-    /// The call that has been waiting the longest, when the plugin has said nothing at all for `silence`
-    /// since it was made.
-    fn hung_call(&self, silence: Duration) -> Option<&'static str> {
+    /// A call during which the plugin has said nothing at all for longer than it may, and for how long it may.
+    fn hung_call(&self) -> Option<(&'static str, Duration)> {
         let state = self.lock();
-        let oldest = state.waiting.values().min_by_key(|waiting| waiting.since)?;
-        let quiet_since = oldest.since.max(state.last_heard);
-        (quiet_since.elapsed() >= silence).then_some(oldest.call)
+        let is_hung = |waiting: &&Waiting| {
+            let quiet_since = waiting.since.max(state.last_heard);
+            quiet_since.elapsed() >= waiting.silence
+        };
+        let hung = state.waiting.values().find(is_hung)?;
+        Some((hung.call, hung.silence))
     }
 
     fn failure(&self, reason: &str) -> ProviderError {
@@ -432,7 +443,7 @@ async fn watch(connection: Weak<Connection>, silence: Duration) {
         let Some(connection) = connection.upgrade() else {
             return;
         };
-        if let Some(call) = connection.hung_call(silence) {
+        if let Some((call, silence)) = connection.hung_call() {
             let seconds = silence.as_secs_f32();
             return connection.fail(format!(
                 "it said nothing for {seconds} s, asked for `{call}`"

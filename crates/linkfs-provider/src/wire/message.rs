@@ -208,6 +208,21 @@ pub enum Call {
 }
 
 impl Call {
+    /// Whether the drive may have to work on it for a while: what makes shares and takes those of others.
+    pub fn may_take_long(&self) -> bool {
+        matches!(
+            self,
+            Call::Share { .. }
+                | Call::Reshare { .. }
+                | Call::Unshare { .. }
+                | Call::Shares { .. }
+                | Call::Accept { .. }
+                | Call::Save { .. }
+                | Call::Pack { .. }
+                | Call::FinishLogin { .. }
+        )
+    }
+
     /// What it is called on the wire.
     pub fn name(&self) -> &'static str {
         match self {
