@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::Launch;
@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) about: About,
     pub(super) abilities: Vec<Ability>,
     state: Mutex<State>,
+    /// There is something to wait for, or nothing any more.
+    changed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,8 @@ struct State {
     last_heard: Instant,
     /// Why the process is not used any more.
     end: Option<End>,
+    /// When it is killed if it has not ended by itself; known once it should.
+    kill_at: Option<Instant>,
 }
 
 /// A question that is not answered yet.
@@ -62,6 +66,13 @@ struct Waiting {
     silence: Duration,
     /// `None` when nobody waits any more; the plugin owes the answer all the same.
     asker: Option<oneshot::Sender<Result<Box<RawValue>>>>,
+}
+
+impl Waiting {
+    /// When the plugin counts as hung, having said something last at `last_heard`.
+    fn hung_at(&self, last_heard: Instant) -> Instant {
+        self.since.max(last_heard) + self.silence
+    }
 }
 
 /// Why a process is not used any more.
@@ -142,14 +153,16 @@ impl Connection {
                 has_answered: false,
                 last_heard: Instant::now(),
                 end: None,
+                kill_at: None,
             }),
+            changed: Arc::default(),
             launch,
         });
         tokio::spawn(write(stdin, waiting));
         tokio::spawn(read(connection.clone(), stdout, ended));
         tokio::spawn(watch(
             Arc::downgrade(&connection),
-            connection.launch.silence,
+            connection.changed.clone(),
         ));
         Ok(connection)
     }
@@ -202,6 +215,14 @@ impl Connection {
         // Nobody takes it when the process is gone, which the reader notices.
         let _gone = lines.send(text);
         state.last_id = id;
+        // A call that may take long may be slept for.
+        let is_first = state
+            .waiting
+            .values()
+            .all(|waiting| waiting.silence > silence);
+        if is_first {
+            self.changed.notify_one();
+        }
         let since = Instant::now();
         state.waiting.insert(
             id,
@@ -230,6 +251,7 @@ impl Connection {
         state.end.get_or_insert(End::Wanted);
         if state.waiting.is_empty() {
             state.lines = None;
+            self.changed.notify_one();
         }
     }
 
@@ -302,6 +324,7 @@ impl Connection {
         }
         if is_last {
             self.lock().lines = None;
+            self.changed.notify_one();
         }
         Ok(())
     }
@@ -319,14 +342,36 @@ impl Connection {
         }
     }
 
+    /// Ends the process when it hangs, or has not ended when it should have; gives the time to look again.
+    fn look(&self) -> Option<Instant> {
+        if let Some((call, silence)) = self.hung_call() {
+            let seconds = silence.as_secs_f32();
+            self.fail(format!(
+                "it said nothing for {seconds} s, asked for `{call}`"
+            ));
+            return None;
+        }
+        let mut state = self.lock();
+        if state.lines.is_some() {
+            let last_heard = state.last_heard;
+            let waiting = state.waiting.values();
+            return waiting.map(|waiting| waiting.hung_at(last_heard)).min();
+        }
+        let kill_at = *state.kill_at.get_or_insert(Instant::now() + END_PATIENCE);
+        if Instant::now() < kill_at {
+            return Some(kill_at);
+        }
+        drop(state);
+        self.stop();
+        None
+    }
+
     /// A call during which the plugin has said nothing at all for longer than it may, and for how long it may.
     fn hung_call(&self) -> Option<(&'static str, Duration)> {
         let state = self.lock();
-        let is_hung = |waiting: &&Waiting| {
-            let quiet_since = waiting.since.max(state.last_heard);
-            quiet_since.elapsed() >= waiting.silence
-        };
-        let hung = state.waiting.values().find(is_hung)?;
+        let now = Instant::now();
+        let mut waiting = state.waiting.values();
+        let hung = waiting.find(|waiting| waiting.hung_at(state.last_heard) <= now)?;
         Some((hung.call, hung.silence))
     }
 
@@ -336,6 +381,12 @@ impl Connection {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic while locked")
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.changed.notify_one();
     }
 }
 
@@ -433,26 +484,19 @@ async fn read(
     }
 }
 
-/// Ends a process that hangs, and one that does not end when it should.
-async fn watch(connection: Weak<Connection>, silence: Duration) {
-    let mut look = tokio::time::interval(silence.min(END_PATIENCE) / 4);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut closed_since = None;
+/// Ends a process that hangs, and one that does not end when it should. It sleeps while there is nothing to
+/// wait for.
+async fn watch(connection: Weak<Connection>, changed: Arc<Notify>) {
     loop {
-        look.tick().await;
-        let Some(connection) = connection.upgrade() else {
-            return;
+        let next = match connection.upgrade() {
+            Some(connection) => connection.look(),
+            None => return,
         };
-        if let Some((call, silence)) = connection.hung_call() {
-            let seconds = silence.as_secs_f32();
-            return connection.fail(format!(
-                "it said nothing for {seconds} s, asked for `{call}`"
-            ));
-        }
-        if connection.lock().lines.is_none() {
-            let since = *closed_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= END_PATIENCE {
-                return connection.stop();
+        match next {
+            None => changed.notified().await,
+            Some(next) => {
+                // Whichever comes first, it is looked again.
+                let _either = tokio::time::timeout_at(next, changed.notified()).await;
             }
         }
     }
