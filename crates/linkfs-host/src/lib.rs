@@ -5,6 +5,7 @@
 
 #![deny(missing_docs)]
 
+pub mod proxy;
 mod suggestion;
 
 use linkfs_provider::{ErrorKind, Plugin, ProviderError, Result};
