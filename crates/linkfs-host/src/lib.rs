@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod proxy;
+pub mod sandbox;
 mod suggestion;
 
 use linkfs_provider::{ErrorKind, Plugin, ProviderError, Result};

@@ -2,9 +2,12 @@
 
 mod support;
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use linkfs_host::proxy::{AllowedHosts, Proxy, ProxyAddress};
+use linkfs_host::sandbox::{Program, Sandbox, missing_pieces};
 use linkfs_provider::Secret;
 use support::{Client, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -236,3 +239,51 @@ async fn everything_ends_with_the_proxy() {
     let again = tokio::net::TcpStream::connect(("127.0.0.1", address.port)).await;
     assert!(again.is_err());
 }
+
+/// The two together: a plugin's own HTTP client finds the proxy, and nothing beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confined_program_asks_through_its_proxy() {
+    if !Path::new("/usr/bin/python3").exists() || !missing_pieces().is_empty() {
+        eprintln!(
+            "!!! SKIPPED: no /usr/bin/python3, or {:?}",
+            missing_pieces()
+        );
+        return;
+    }
+    let server = Server::start().await;
+    let proxy = proxy_to(server.port).await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("plugin.py");
+    fs::write(&script, PYTHON).unwrap();
+    let program = Program::at(&script, &[&server.url("/list"), &server.port.to_string()]).unwrap();
+    let sandbox = Sandbox::new(
+        program,
+        &folder.path().join("state"),
+        Some(proxy.address().clone()),
+    );
+    let run = move || sandbox.spawn().unwrap().wait_with_output().unwrap();
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text, "200 GET /list\n403\ntunnel 403\nEACCES\n", "{errors}");
+    assert_eq!(server.connections(), 1);
+}
+
+const PYTHON: &str = r#"#!/usr/bin/python3
+import errno, socket, sys, urllib.error, urllib.request
+
+with urllib.request.urlopen(sys.argv[1]) as answer:
+    print(answer.status, answer.readline().decode().strip())
+try:
+    urllib.request.urlopen("http://evil.example/")
+except urllib.error.HTTPError as error:
+    print(error.code)
+try:
+    urllib.request.urlopen("https://evil.example/")
+except urllib.error.URLError as error:
+    print("tunnel", "403" if "403" in str(error) else error)
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"#;
