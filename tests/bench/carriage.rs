@@ -1,6 +1,5 @@
 //! What it costs that a plugin is a process of its own, beside the same plugin in this process.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +85,7 @@ fn launch(settings: Settings) -> Launch {
     Launch {
         name: PLUGIN.name.to_owned(),
         program: std::env::current_exe().expect("a program has a file"),
-        arguments: vec![OsString::from(OPTION)],
+        arguments: vec![OPTION.to_owned()],
         settings,
         redactor: Redactor::default(),
         patience: Duration::from_secs(10),

@@ -1,4 +1,4 @@
-//! Finds the plugin that a drive asks for, and runs it in a process of its own.
+//! Finds the plugin that a drive asks for, and runs it confined, in a process of its own.
 //!
 //! The host knows plugins by name alone: which ones exist is the program's table, what they do is
 //! theirs.
@@ -7,6 +7,8 @@
 
 mod find;
 mod process;
+pub mod proxy;
+pub mod sandbox;
 mod suggestion;
 
 pub use find::{Found, find, programs};

@@ -1,6 +1,7 @@
 //! A provider in a process of its own.
 //!
 //! - [`Launch`] says how the process is started; `child` starts and kills it;
+//! - `hosts` are those that the drive's configuration names;
 //! - `connection` is one running process: questions in, answers out, until it ends;
 //! - `supervisor` sees to it that there is one: it starts, restarts and replaces it, after a `back_off`;
 //! - `provider` is what linkfs sees of all that: a [`Provider`].
@@ -8,18 +9,20 @@
 mod back_off;
 mod child;
 mod connection;
+mod hosts;
 mod provider;
 mod supervisor;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
 use linkfs_provider::{Provider, ProviderError, Redactor, Result, Settings};
 
+use crate::proxy::ProxyAddress;
+use crate::sandbox::{Program, Sandbox};
 use provider::PluginProcess;
 use supervisor::Supervisor;
 
@@ -31,7 +34,7 @@ pub struct Launch {
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
-    pub arguments: Vec<OsString>,
+    pub arguments: Vec<String>,
     /// What the drive is opened with.
     pub settings: Settings,
     /// Takes the secrets of the settings out of what the plugin says.
@@ -55,15 +58,10 @@ impl Launch {
         Ok(Arc::new(PluginProcess::new(supervisor, &first)))
     }
 
-    fn spawn(&self) -> io::Result<Child> {
-        Command::new(&self.program)
-            .args(&self.arguments)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+    /// Starts the program, which reaches its drive through `proxy`.
+    fn spawn(&self, proxy: &ProxyAddress) -> io::Result<Child> {
+        let program = Program::at(&self.program, &self.arguments)?;
+        Sandbox::new(program, &self.settings.state_dir, Some(proxy.clone())).spawn()
     }
 
     /// An error as it may be shown.

@@ -2,17 +2,16 @@ use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use linkfs_provider::{ErrorKind, ProviderError, Result};
+use linkfs_provider::wire::REFUSAL_HEADER;
+use linkfs_provider::{ErrorKind, ProviderError, Redactor, Result};
 use reqwest::header::{CONTENT_LENGTH, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::{Map, Value};
 
+use crate::DriveClock;
 use crate::path;
 use crate::timestamp;
-use linkfs_provider::Redactor;
-
-use crate::DriveClock;
 
 /// A backstop only: the caller's deadline is shorter.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -124,6 +123,9 @@ impl Client {
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer> {
         let sent = request.send().await;
         let mut response = sent.map_err(|error| self.unanswered(error))?;
+        if let Some(reason) = header(response.headers(), REFUSAL_HEADER) {
+            return Err(not_let_out(response.status(), reason));
+        }
         let date = header(response.headers(), DATE.as_str()).and_then(timestamp::http_date);
         if let Some(date) = date {
             self.clock.set(date, SystemTime::now());
@@ -214,6 +216,15 @@ fn cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+/// Why the proxy that a plugin reaches the world through did not ask the drive.
+fn not_let_out(status: StatusCode, reason: &str) -> ProviderError {
+    let kind = match status {
+        StatusCode::FORBIDDEN => ErrorKind::Denied,
+        _ => ErrorKind::Unavailable,
+    };
+    ProviderError::new(kind, reason)
 }
 
 #[cfg(test)]

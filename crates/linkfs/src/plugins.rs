@@ -1,7 +1,6 @@
 //! The plugins there are, and how a drive is opened with one.
 
 use std::env;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,9 +69,9 @@ pub(crate) async fn open(
         }
         Found::BuiltIn(_) => {
             let program = env::current_exe().context("cannot find this program's own file")?;
-            let details = (0..opening.verbosity).map(|_| OsString::from("-v"));
-            let command = ["plugin".into(), name.into()];
-            let arguments = details.chain(command).collect();
+            let details = (0..opening.verbosity).map(|_| "-v");
+            let arguments = details.chain(["plugin", name]).map(str::to_owned);
+            let arguments = arguments.collect();
             Ok(launch(name, program, arguments, opening).open().await?)
         }
         Found::Program(program) => {
@@ -86,7 +85,7 @@ pub(crate) async fn open(
     }
 }
 
-fn launch(name: &str, program: PathBuf, arguments: Vec<OsString>, opening: Opening) -> Launch {
+fn launch(name: &str, program: PathBuf, arguments: Vec<String>, opening: Opening) -> Launch {
     Launch {
         name: name.to_owned(),
         program,

@@ -15,8 +15,9 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::Launch;
 use super::child::{Pipes, PluginChild};
+use super::{Launch, hosts};
+use crate::proxy::Proxy;
 
 /// How long a plugin may take to say hello: that needs neither its configuration nor the network.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +35,8 @@ const LONGEST_LOG_LINE: u64 = 2_000;
 pub(super) struct Connection {
     launch: Arc<Launch>,
     child: PluginChild,
+    /// Its only way out; there as long as the process.
+    proxy: Proxy,
     pub(super) hello: Hello,
     pub(super) about: About,
     pub(super) abilities: Vec<Ability>,
@@ -91,9 +94,12 @@ impl Connection {
     /// What the plugin says; `Unavailable` when it cannot be started, dies, or breaks the protocol.
     pub(super) async fn open(launch: Arc<Launch>) -> Result<Arc<Connection>> {
         let failed = |reason: &str| failure(&launch.name, reason);
+        let hosts = Arc::new(hosts::configured(&launch.settings));
+        let proxy = Proxy::start(hosts.clone()).await;
+        let proxy = proxy.map_err(|error| failed(&format!("it gets no proxy: {error}")))?;
         let spawn = {
-            let launch = launch.clone();
-            move || launch.spawn()
+            let (launch, way_out) = (launch.clone(), proxy.address().clone());
+            move || launch.spawn(&way_out)
         };
         let started = PluginChild::start(spawn).await;
         let (child, pipes) = started.map_err(|error| {
@@ -124,6 +130,10 @@ impl Connection {
                 "it speaks the protocols {spoken:?}, and linkfs {ours}"
             )));
         }
+        for pattern in &hello.hosts {
+            let allowed = hosts.allow_declared(pattern);
+            allowed.map_err(|bad| failed(&format!("it wants to reach {bad}")))?;
+        }
         let configure = Configure {
             protocol: wire::PROTOCOL,
             config: launch.settings.config.clone(),
@@ -143,6 +153,7 @@ impl Connection {
         let (lines, waiting) = mpsc::unbounded_channel();
         let connection = Arc::new(Connection {
             child,
+            proxy,
             hello,
             about,
             abilities: ready.abilities,
@@ -309,7 +320,7 @@ impl Connection {
             ));
         };
         let said = match (answer.ok, answer.error) {
-            (_, Some(error)) => Err(self.launch.cleaned(error.into())),
+            (_, Some(error)) => Err(self.explained(error.into(), waiting.since)),
             (Some(value), None) => Ok(value),
             (None, None) => {
                 return Err(format!(
@@ -373,6 +384,20 @@ impl Connection {
         let mut waiting = state.waiting.values();
         let hung = waiting.find(|waiting| waiting.hung_at(state.last_heard) <= now)?;
         Some((hung.call, hung.silence))
+    }
+
+    /// An error as it may be shown, with the reason why the drive could not be reached where that is known here
+    /// alone.
+    fn explained(&self, error: ProviderError, asked: Instant) -> ProviderError {
+        let mut error = self.launch.cleaned(error);
+        let refusal = match error.kind {
+            ErrorKind::Unavailable => self.proxy.refusal_since(asked),
+            _ => None,
+        };
+        if let Some(refusal) = refusal.filter(|refusal| !error.message.contains(refusal)) {
+            error.message = format!("{} ({refusal})", error.message);
+        }
+        error
     }
 
     fn failure(&self, reason: &str) -> ProviderError {

@@ -6,6 +6,7 @@ use tokio::sync::SetOnce;
 use super::Launch;
 use super::back_off::BackOff;
 use super::connection::{Connection, End, failure};
+use crate::sandbox;
 
 /// Sees to it that there is a process to ask.
 #[derive(Debug)]
@@ -172,7 +173,7 @@ impl Supervisor {
                 .last_failure
                 .as_ref()
                 .map(|error| error.message.clone()),
-            unconfined: Vec::new(),
+            unconfined: sandbox::missing_pieces(),
         }
     }
 

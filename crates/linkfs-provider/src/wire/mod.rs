@@ -45,6 +45,9 @@ pub const PROTOCOL: u32 = 1;
 /// The longest line that is read, in bytes: a page of 20,000 items takes a quarter of it.
 pub const LONGEST_LINE: usize = 32 * 1024 * 1024;
 
+/// The header by which a plugin's proxy says of an answer that it is its own, and why there is no other.
+pub const REFUSAL_HEADER: &str = "linkfs-refusal";
+
 use serde::{Serialize, Serializer};
 
 use crate::Secret;
