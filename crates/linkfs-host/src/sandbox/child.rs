@@ -32,7 +32,8 @@ pub(super) fn spawn(
     ruleset: Option<OwnedFd>,
 ) -> io::Result<Child> {
     // Above every number that the program can ever have: the filter knows this one `exec` by it.
-    let executable = rustix::io::fcntl_dupfd_cloexec(&program.file, MOST_DESCRIPTORS as RawFd)?;
+    let most_descriptors = most_descriptors();
+    let executable = rustix::io::fcntl_dupfd_cloexec(&program.file, most_descriptors as RawFd)?;
     let mut start = Start {
         filter: Filter::new(executable.as_raw_fd())?,
         executable,
@@ -40,6 +41,7 @@ pub(super) fn spawn(
         arguments: Strings::new(program.arguments.clone()),
         environment: Strings::new(environment),
         host: rustix::process::getpid(),
+        most_descriptors,
         most_processes: most_processes(),
     };
     // The name is not used: `Start::run` executes the open file.
@@ -62,6 +64,7 @@ struct Start {
     arguments: Strings,
     environment: Strings,
     host: Pid,
+    most_descriptors: u64,
     most_processes: u64,
 }
 
@@ -81,7 +84,7 @@ impl Start {
         close_on_exec()?;
         drop_capabilities()?;
         rustix::thread::set_no_new_privs(true)?;
-        limit(Resource::Nofile, MOST_DESCRIPTORS)?;
+        limit(Resource::Nofile, self.most_descriptors)?;
         limit(Resource::As, MOST_MEMORY)?;
         limit(Resource::Fsize, LARGEST_FILE)?;
         limit(Resource::Core, 0)?;
@@ -188,6 +191,12 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
         maximum: most,
     };
     Ok(rustix::process::setrlimit(resource, limit)?)
+}
+
+/// Half of what this process may have itself, where that is little: the numbers above are for the one `exec`.
+fn most_descriptors() -> u64 {
+    let ours = rustix::process::getrlimit(Resource::Nofile).current;
+    ours.map_or(MOST_DESCRIPTORS, |ours| MOST_DESCRIPTORS.min(ours / 2))
 }
 
 /// The kernel counts all threads of the user, not this program's. A quarter of what the user may
