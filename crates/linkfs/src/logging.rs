@@ -28,6 +28,17 @@ pub(crate) fn start(verbosity: u8, file: Option<File>) {
     tracing_subscriber::registry().with(filtered).init();
 }
 
+/// Starts the log of a plugin's process: lines on stderr, which begin with their level. Whoever started the process
+/// puts them into a log with times.
+pub(crate) fn start_for_plugin(verbosity: u8) {
+    let layer = tracing_subscriber::fmt::layer();
+    let layer = layer.without_time().with_ansi(false);
+    let filtered = layer
+        .with_writer(io::stderr)
+        .with_filter(targets(verbosity));
+    tracing_subscriber::registry().with(filtered).init();
+}
+
 /// Opens a log file to append to. What is logged is nobody else's business: mode 0600.
 pub(crate) fn open_file(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();

@@ -32,7 +32,7 @@ pub(crate) fn serve(arguments: &[String], verbosity: u8) -> Result<()> {
     let Some(plugin) = plugin else {
         bail!("linkfs has no plugin \"{name}\" (`linkfs plugin list` shows those there are)");
     };
-    logging::start(verbosity, None);
+    logging::start_for_plugin(verbosity);
     let served = linkfs_provider::serve(plugin);
     ensure!(served == ExitCode::SUCCESS, "it could not be served");
     Ok(())

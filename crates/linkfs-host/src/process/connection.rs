@@ -541,8 +541,22 @@ async fn log(launch: Arc<Launch>, pid: u32, stderr: ChildStderr) {
             return;
         }
         let line = String::from_utf8_lossy(&text);
-        let line = launch.redactor.hide(line.trim_end());
-        tracing::info!(plugin = launch.name, pid, "{}", line.escape_debug());
+        let line = launch.redactor.hide(line.trim());
+        note(&launch.name, pid, &line);
+    }
+}
+
+/// Logs a plugin's line at the level that it begins with.
+fn note(plugin: &str, pid: u32, line: &str) {
+    let (level, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let (line, rest) = (line.escape_debug(), rest.trim_start().escape_debug());
+    match level {
+        "ERROR" => tracing::error!(plugin, pid, "{rest}"),
+        "WARN" => tracing::warn!(plugin, pid, "{rest}"),
+        "DEBUG" => tracing::debug!(plugin, pid, "{rest}"),
+        "TRACE" => tracing::trace!(plugin, pid, "{rest}"),
+        "INFO" => tracing::info!(plugin, pid, "{rest}"),
+        _ => tracing::info!(plugin, pid, "{line}"),
     }
 }
 

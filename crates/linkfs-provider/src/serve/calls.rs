@@ -30,8 +30,10 @@ impl Calls {
         let mut running = self.lock();
         // It cannot end before it is written down: that needs the lock.
         let task = tokio::spawn(async move {
+            let panicked = AnswerOnPanic { calls: &calls, id };
             let answer = answer(&*calls.provider, id, call).await;
             let is_wanted = calls.lock().remove(&id).is_some();
+            drop(panicked);
             if is_wanted {
                 calls.send(answer).await;
             }
@@ -77,6 +79,22 @@ impl Calls {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, AbortHandle>> {
         self.running.lock().expect("no panic while locked")
+    }
+}
+
+/// A call that panics is answered too: it is still among the running ones then.
+struct AnswerOnPanic<'a> {
+    calls: &'a Calls,
+    id: u64,
+}
+
+impl Drop for AnswerOnPanic<'_> {
+    fn drop(&mut self) {
+        if self.calls.lock().remove(&self.id).is_some() {
+            let message = "the plugin panicked; its log says where";
+            let error = ProviderError::new(ErrorKind::Broken, message);
+            self.calls.send_soon(self.id, error);
+        }
     }
 }
 
@@ -210,5 +228,89 @@ fn refusal(id: u64, error: ProviderError) -> Answer {
         id,
         ok: None,
         error: Some(Error::from(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{About, ItemId, Link, Page, PageToken, async_trait};
+
+    #[derive(Debug)]
+    struct Fragile(About);
+
+    #[async_trait]
+    impl Provider for Fragile {
+        fn about(&self) -> &About {
+            &self.0
+        }
+
+        async fn list(&self, folder: &ItemId, _after: Option<&PageToken>) -> Result<Page> {
+            match folder.as_str() {
+                "glass" => panic!("it broke"),
+                "nowhere" => std::future::pending().await,
+                _ => Ok(Page::default()),
+            }
+        }
+
+        async fn stat(&self, _item: &ItemId) -> Result<Item> {
+            Err(ProviderError::unsupported("stat"))
+        }
+
+        async fn links(&self, _files: &[ItemId]) -> Vec<Result<Link>> {
+            Vec::new()
+        }
+    }
+
+    fn calls() -> (Calls, mpsc::Receiver<Vec<u8>>) {
+        let about = About {
+            root: "0".into(),
+            links_per_call: 1,
+            calls_in_flight: 1,
+            lists_oldest_first: false,
+            listing_ttl: None,
+        };
+        let (answers, waiting) = mpsc::channel(8);
+        (Calls::new(Arc::new(Fragile(about)), answers), waiting)
+    }
+
+    fn list(folder: &str) -> Call {
+        Call::List {
+            folder: folder.into(),
+            after: None,
+        }
+    }
+
+    async fn next(answers: &mut mpsc::Receiver<Vec<u8>>) -> (u64, Option<ErrorKind>) {
+        let text = answers.recv().await.unwrap();
+        let answer: Answer = serde_json::from_slice(&text).unwrap();
+        (answer.id, answer.error.map(|error| error.kind.into()))
+    }
+
+    #[tokio::test]
+    async fn each_question_is_answered_once_whatever_becomes_of_it() {
+        let (calls, mut answers) = calls();
+        calls.start(Request {
+            id: 1,
+            call: list("glass"),
+        });
+        assert_eq!(next(&mut answers).await, (1, Some(ErrorKind::Broken)));
+        calls.start(Request {
+            id: 2,
+            call: list("nowhere"),
+        });
+        calls.cancel(2);
+        assert_eq!(next(&mut answers).await, (2, Some(ErrorKind::Unavailable)));
+        // It is answered already.
+        calls.cancel(2);
+        calls.refuse(br#"{"id":3,"call":"list"}"#);
+        assert_eq!(next(&mut answers).await, (3, Some(ErrorKind::Invalid)));
+        calls.start(Request {
+            id: 4,
+            call: list("0"),
+        });
+        assert_eq!(next(&mut answers).await, (4, None));
+        drop(calls);
+        assert_eq!(answers.recv().await, None);
     }
 }
