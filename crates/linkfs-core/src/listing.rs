@@ -18,6 +18,9 @@ const MOST_PAGES: usize = 100_000;
 /// that filter after paging give some empty pages; at 50 ms a page, these take 5 s.
 const MOST_EMPTY_PAGES: usize = 100;
 
+/// So many names are compared under one lock: look-ups do not wait for the rest of a large folder.
+const COMPARED_AT_ONCE: usize = 1024;
+
 /// One reading of a folder, page by page. Names are appended and never move, so an open folder can be
 /// read by position while the pages come in.
 #[derive(Debug)]
@@ -215,11 +218,39 @@ impl Listing {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    /// The names so far, and which nodes they lead to.
-    pub(crate) fn numbers(&self) -> HashMap<Arc<str>, NodeId> {
-        let state = self.lock();
-        let nodes = state.nodes.iter();
-        nodes.map(|node| (node.name.clone(), node.id)).collect()
+    /// The names that lead elsewhere here than in one of those `before` it, and, if it is complete, those that it
+    /// lacks. It has ended, and so have they.
+    pub(crate) fn changes<'a>(
+        &self,
+        before: impl Iterator<Item = &'a Listing>,
+    ) -> HashSet<Arc<str>> {
+        let here = self.all();
+        let mut before = before.peekable();
+        if before.peek().is_none() {
+            return here.iter().map(|node| node.name.clone()).collect();
+        }
+        let is_complete = matches!(self.phase(), Phase::Complete(_));
+        let mut changed = HashSet::new();
+        for before in before {
+            before.add_others(&here, &mut changed);
+            if is_complete {
+                self.add_others(&before.all(), &mut changed);
+            }
+        }
+        changed
+    }
+
+    /// Adds the names of those `nodes` that the names do not lead to here.
+    fn add_others(&self, nodes: &[Arc<Node>], names: &mut HashSet<Arc<str>>) {
+        for some in nodes.chunks(COMPARED_AT_ONCE) {
+            let state = self.lock();
+            let is_same = |at: &usize, node: &Node| state.nodes[*at].id == node.id;
+            let others = some.iter().filter(|node| {
+                let at = state.by_name.get(&node.name);
+                !at.is_some_and(|at| is_same(at, node))
+            });
+            names.extend(others.map(|node| node.name.clone()));
+        }
     }
 
     fn all(&self) -> Vec<Arc<Node>> {
