@@ -49,6 +49,7 @@ mod stored;
 mod tasks;
 mod tree;
 mod volume;
+mod walk;
 
 pub use attribute::is_for_owner;
 pub use block::BLOCK_SIZE;

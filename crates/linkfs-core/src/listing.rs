@@ -21,6 +21,9 @@ const MOST_EMPTY_PAGES: usize = 100;
 /// So many names are compared under one lock: look-ups do not wait for the rest of a large folder.
 const COMPARED_AT_ONCE: usize = 1024;
 
+/// A batch ahead is looked for among so many times its files.
+const MOST_PASSED_OVER: usize = 4;
+
 /// One reading of a folder, page by page. Names are appended and never move, so an open folder can be
 /// read by position while the pages come in.
 #[derive(Debug)]
@@ -180,6 +183,45 @@ impl Listing {
             .map(|(node, item)| (node, item.id.clone()))
             .take(most)
             .collect()
+    }
+
+    /// Where a name stands.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.lock().by_name.get(name).copied()
+    }
+
+    /// Up to `most` files behind position `at` that have no link, and the position behind the last of them; nothing
+    /// as long as more than `enough` before them have one. Fewer than `most` only at the end of the folder.
+    pub(crate) fn files_ahead(
+        &self,
+        at: usize,
+        enough: usize,
+        most: usize,
+        has_link: impl Fn(usize, NodeId) -> bool,
+    ) -> Option<(Vec<(NodeId, ItemId)>, usize)> {
+        let state = self.lock();
+        let end = state.nodes.len().min(at + 1 + most * MOST_PASSED_OVER);
+        let mut with_link = 0;
+        let mut files = Vec::new();
+        for position in at + 1..end {
+            let node = &state.nodes[position];
+            let Some((_, item)) = node.item().filter(|(_, item)| item.size().0 > 0) else {
+                continue;
+            };
+            if !has_link(position, node.id) {
+                files.push((node.id, item.id.clone()));
+            } else if files.is_empty() {
+                with_link += 1;
+            }
+            if with_link > enough {
+                return None;
+            }
+            if files.len() == most {
+                return Some((files, position + 1));
+            }
+        }
+        let is_whole = end == state.nodes.len() && matches!(state.phase, Phase::Complete(_));
+        (is_whole && !files.is_empty()).then_some((files, end))
     }
 
     fn append(&self, nodes: Vec<Arc<Node>>) {
