@@ -21,6 +21,11 @@ use crate::{Error, Result, SavedListings, retry};
 const WORK_SHARE: f64 = 0.9;
 /// Of the calls that a drive takes at once, so many are never made for those for whom nobody waits.
 const CALLS_KEPT: usize = 1;
+/// Requests for ranges under way at the same time: as many as the kernel makes in the background, and more than any
+/// line needs to be full. A data host that is asked by 500 connections from one address takes it for an attack.
+const MOST_RANGES: usize = 64;
+/// So many of them are never for what is fetched ahead.
+const RANGES_KEPT: usize = 16;
 /// One call may take this share of the work's time, so that a lost answer leaves room for another try.
 const CALL_SHARE: f64 = 0.4;
 
@@ -47,6 +52,8 @@ pub struct Drive {
     root: ItemId,
     work_time: Duration,
     calls: Arc<Admission>,
+    /// To the data hosts.
+    pub(crate) ranges: Arc<Admission>,
     pub(crate) fetcher: Fetcher,
     pub(crate) links: LinkCache,
     pub(crate) shares: Shares,
@@ -131,6 +138,7 @@ impl Drive {
             name: name.to_owned(),
             root: options.root.unwrap_or_else(|| about.root.clone()),
             calls: Admission::new(about.calls_in_flight, CALLS_KEPT),
+            ranges: Admission::new(MOST_RANGES, RANGES_KEPT),
             fetcher: Fetcher::new(options.allow_private_hosts, work_time)?,
             links: LinkCache::default(),
             shares: Shares::new(about.calls_in_flight),
