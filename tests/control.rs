@@ -472,6 +472,28 @@ fn refresh_shows_what_the_drive_has_now() {
     scene.ok("refresh .linkfs");
 }
 
+/// The kernel keeps names from what it reads of a folder, and this one was opened before it changed.
+#[test]
+fn a_folder_read_on_after_a_refresh_brings_no_old_name_back() {
+    let scene = Scene::new();
+    let files = (0..3000).map(|number| {
+        let name = format!("{number:04}");
+        scene.tree.add_file(&scene.folder, &name, "text")
+    });
+    let ids: Vec<_> = files.collect();
+    scene.ok("refresh folder");
+    let mut open = fs::read_dir(scene.mount.path("folder")).expect("it opens");
+    let first = open.next().expect("it is not empty");
+    first.expect("it is read");
+    assert!(scene.tree.remove(ids.last().expect("there are some")));
+    scene.ok("refresh folder");
+    let last = scene.mount.path("folder/2999");
+    assert!(!last.exists());
+    // It is read to its end as it was when it was opened.
+    assert_eq!(open.count(), 3000);
+    assert!(!last.exists());
+}
+
 #[test]
 fn a_refresh_that_fails_takes_nothing_away() {
     let scene = Scene::with(|builder| builder.deadline("4s"));

@@ -7,6 +7,7 @@ use lru::LruCache;
 use tokio::sync::SetOnce;
 
 use crate::Result;
+use crate::admission::Urgency;
 use crate::block::{BLOCK_SIZE, Block, Pool};
 use crate::memory::Memory;
 use crate::node::NodeId;
@@ -24,6 +25,14 @@ const HEAD_OR_TAIL: u64 = 1 << 20;
 /// A piece being fetched; settled once, by the job that fetches it.
 pub(crate) type Pending = Arc<SetOnce<Result<Arc<Block>>>>;
 
+/// One of them, and whether somebody waits for the job that fetches it.
+#[derive(Debug)]
+struct UnderWay {
+    pending: Pending,
+    /// Its job's, as soon as there is one.
+    urgency: Option<Arc<Urgency>>,
+}
+
 /// The pieces of all files that are in memory or on their way. A piece is a whole block or a part of one;
 /// pieces of a file never overlap, and each is fetched by one job however many readers want it.
 #[derive(Debug)]
@@ -38,7 +47,7 @@ struct State {
     /// Length of every piece, ready or pending.
     pieces: BTreeMap<Key, u64>,
     ready: LruCache<Key, Arc<Block>>,
-    pending: HashMap<Key, Pending>,
+    pending: HashMap<Key, UnderWay>,
     /// Pieces that their reader has passed, the oldest first.
     passed: VecDeque<(Key, u64)>,
     ready_bytes: u64,
@@ -68,9 +77,11 @@ pub(crate) enum Piece {
 pub(crate) struct Run {
     pub(crate) start: u64,
     pub(crate) slots: Vec<Slot>,
+    /// Whether somebody waits for one of them; a reader may come to.
+    pub(crate) urgency: Arc<Urgency>,
 }
 
-/// One of them.
+/// One of the pieces.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) length: u64,
@@ -204,7 +215,7 @@ impl BlockCache {
         let is_ours = state
             .pending
             .get(&key)
-            .is_some_and(|known| Arc::ptr_eq(known, pending));
+            .is_some_and(|known| Arc::ptr_eq(&known.pending, pending));
         if is_ours {
             state.settle(key, &result);
             self.make_room(&mut state);
@@ -342,7 +353,13 @@ impl State {
 
     fn find(&mut self, key: Key) -> Option<Found> {
         let ready = self.ready.get(&key).cloned().map(Piece::Ready);
-        let piece = ready.or_else(|| self.pending.get(&key).cloned().map(Piece::Joined));
+        let join = |under_way: &UnderWay| {
+            if let Some(urgency) = &under_way.urgency {
+                urgency.want();
+            }
+            Piece::Joined(under_way.pending.clone())
+        };
+        let piece = ready.or_else(|| self.pending.get(&key).map(join));
         let start = key.1;
         piece.map(|piece| Found { start, piece })
     }
@@ -351,7 +368,11 @@ impl State {
         let pending = Pending::default();
         let key = (node, span.start);
         self.pieces.insert(key, length_of(span));
-        self.pending.insert(key, pending.clone());
+        let under_way = UnderWay {
+            pending: pending.clone(),
+            urgency: None,
+        };
+        self.pending.insert(key, under_way);
         self.pending_bytes += length_of(span);
         pending
     }
@@ -372,24 +393,37 @@ impl State {
     }
 
     /// Claimed spans as runs of about `run_length`: never a crumb left over at the end of one.
-    fn runs(&self, wish: &Wish, claimed: Vec<Range<u64>>) -> Vec<Run> {
+    fn runs(&mut self, wish: &Wish, claimed: Vec<Range<u64>>) -> Vec<Run> {
         let mut runs = Vec::new();
         for group in claimed.chunk_by(|a, b| a.end == b.start) {
             let bytes = group.iter().map(length_of).sum::<u64>();
             let share = bytes.div_ceil((bytes / wish.run_length).max(1));
             let number_of = |span: &Range<u64>| (span.start - group[0].start) / share;
             for spans in group.chunk_by(|a, b| number_of(a) == number_of(b)) {
+                let urgency = Arc::<Urgency>::default();
+                if spans[0].start < wish.wanted.end {
+                    urgency.want();
+                }
                 let slots = spans.iter().map(|span| Slot {
                     length: length_of(span),
-                    pending: self.pending[&(wish.node, span.start)].clone(),
+                    pending: self.give_to_job((wish.node, span.start), &urgency),
                 });
                 runs.push(Run {
                     start: spans[0].start,
                     slots: slots.collect(),
+                    urgency,
                 });
             }
         }
         runs
+    }
+
+    /// A claimed piece is fetched by the job of this urgency.
+    fn give_to_job(&mut self, key: Key, urgency: &Arc<Urgency>) -> Pending {
+        let under_way = self.pending.get_mut(&key);
+        let under_way = under_way.expect("what is claimed is pending");
+        under_way.urgency = Some(urgency.clone());
+        under_way.pending.clone()
     }
 
     fn pass(&mut self, node: NodeId, size: u64, span: Range<u64>) {
@@ -523,6 +557,23 @@ mod tests {
         assert_eq!(plan(&cache, &wish(1..2, 9, 4)), [(5, 4)]);
         assert_eq!(plan(&cache, &wish(2..3, 17, 4)), [(9, 4), (13, 4)]);
         assert_eq!(plan(&cache, &wish(98..99, 100, 4)), [(98, 2)]);
+    }
+
+    #[test]
+    fn what_is_fetched_ahead_is_urgent_once_a_reader_waits_for_it() {
+        let cache = cache(1000);
+        let (_, runs) = cache.plan(&wish(0..1, 12, 4));
+        let urgent = || {
+            let urgent = runs.iter().map(|run| run.urgency.is_wanted());
+            urgent.collect::<Vec<_>>()
+        };
+        assert_eq!(urgent(), [true, false, false]);
+        cache.plan(&wish(0..1, 12, 4));
+        assert_eq!(urgent(), [true, false, false], "nobody waits for the rest");
+        cache.plan(&wish(5..6, 6, 4));
+        assert_eq!(urgent(), [true, true, false]);
+        cache.plan(&wish(3..9, 9, 4));
+        assert_eq!(urgent(), [true; 3]);
     }
 
     #[test]

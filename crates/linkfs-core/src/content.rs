@@ -397,6 +397,7 @@ impl Content {
             .known_listing(self.node.parent)
             .map(|listing| Neighbourhood {
                 listing,
+                folder: self.node.parent,
                 name: self.node.name.clone(),
             });
         self.drive

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use linkfs_provider::{About, ErrorKind, ItemId, Page, PageToken, Provider, ProviderError, Usage};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::admission::{Admission, BACKGROUND, FOREGROUND, Place, Urgency};
 use crate::answer_times::AnswerTimes;
 use crate::connection_rate::ConnectionRate;
 use crate::fetch::Fetcher;
@@ -19,6 +19,13 @@ use crate::{Error, Result, SavedListings, retry};
 /// The share of a request's deadline that work done for it may take: the rest is left to report, in
 /// words, why the work failed, instead of a bare time-out.
 const WORK_SHARE: f64 = 0.9;
+/// Of the calls that a drive takes at once, so many are never made for those for whom nobody waits.
+const CALLS_KEPT: usize = 1;
+/// Requests for ranges under way at the same time: as many as the kernel makes in the background, and more than any
+/// line needs to be full. A data host that is asked by 500 connections from one address takes it for an attack.
+const MOST_RANGES: usize = 64;
+/// So many of them are never for what is fetched ahead.
+const RANGES_KEPT: usize = 16;
 /// One call may take this share of the work's time, so that a lost answer leaves room for another try.
 const CALL_SHARE: f64 = 0.4;
 
@@ -44,7 +51,9 @@ pub struct Drive {
     provider: Arc<dyn Provider>,
     root: ItemId,
     work_time: Duration,
-    calls: Semaphore,
+    calls: Arc<Admission>,
+    /// To the data hosts.
+    pub(crate) ranges: Arc<Admission>,
     pub(crate) fetcher: Fetcher,
     pub(crate) links: LinkCache,
     pub(crate) shares: Shares,
@@ -70,6 +79,7 @@ pub(crate) struct Ask<'a> {
     /// How long one call may take.
     pub(crate) patience: Duration,
     pub(crate) repeat: Repeat,
+    pub(crate) urgency: &'a Urgency,
 }
 
 /// Which failed calls may be made again.
@@ -98,6 +108,14 @@ fn is_put_off(error: &Error) -> bool {
     }
 }
 
+/// Whether the drive said that it is asked too often, and not just for one item.
+fn is_too_much(error: &Error) -> bool {
+    match error {
+        Error::Drive(error) => error.kind == ErrorKind::RateLimited && !error.is_about_item,
+        _ => false,
+    }
+}
+
 #[derive(Debug, Default)]
 struct KnownUsage {
     usage: Option<Usage>,
@@ -119,7 +137,8 @@ impl Drive {
         Ok(Arc::new(Drive {
             name: name.to_owned(),
             root: options.root.unwrap_or_else(|| about.root.clone()),
-            calls: Semaphore::new(about.calls_in_flight.max(1)),
+            calls: Admission::new(about.calls_in_flight, CALLS_KEPT),
+            ranges: Admission::new(MOST_RANGES, RANGES_KEPT),
             fetcher: Fetcher::new(options.allow_private_hosts, work_time)?,
             links: LinkCache::default(),
             shares: Shares::new(about.calls_in_flight),
@@ -218,14 +237,19 @@ impl Drive {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        let how = Ask {
+        self.ask(self.usual(what, deadline), ask).await
+    }
+
+    /// How the drive is asked when somebody waits and to ask twice does no harm.
+    pub(crate) fn usual<'a>(&self, what: &'a str, deadline: Instant) -> Ask<'a> {
+        Ask {
             what,
             deadline,
             outage_ends: deadline,
             patience: self.call_patience(),
             repeat: Repeat::Always,
-        };
-        self.ask(how, ask).await
+            urgency: &FOREGROUND,
+        }
     }
 
     /// As [`Drive::call`], with everything said about how.
@@ -239,10 +263,11 @@ impl Drive {
         let Ask { what, deadline, .. } = how;
         let mut said = None;
         for tries in 1.. {
-            let turn = self.turn(deadline, what).await;
+            let turn = self.turn(&how).await;
             let turn = turn.map_err(|error| what_was_said(error, &mut said))?;
             let error = match self.call_once(&how, &ask).await {
                 Ok(answer) => {
+                    turn.went_well();
                     self.lock_health().note_answer();
                     return Ok(answer);
                 }
@@ -252,6 +277,9 @@ impl Drive {
             let wait = wait.filter(|_| how.repeat.allows(&error));
             tracing::debug!(drive = self.name, call = what, %error, ?wait, "refused");
             self.lock_health().note_failure(&error, wait, deadline);
+            if is_too_much(&error) {
+                turn.was_too_much();
+            }
             // Only now: the next in turn must know of the pause.
             drop(turn);
             let limit = match is_put_off(&error) {
@@ -268,8 +296,9 @@ impl Drive {
         unreachable!("the loop ends by returning")
     }
 
-    /// Waits until the drive may be asked: for the end of a pause, and for those who ask it already.
-    async fn turn(&self, deadline: Instant, what: &str) -> Result<SemaphorePermit<'_>> {
+    /// Waits until the drive may be asked: for the end of a pause, and for those who come before.
+    async fn turn(&self, how: &Ask<'_>) -> Result<Place> {
+        let deadline = how.deadline;
         loop {
             if let Some(pause) = self.pause() {
                 if pause.until >= deadline {
@@ -277,16 +306,14 @@ impl Drive {
                 }
                 tokio::time::sleep_until(pause.until).await;
             }
-            let permit = tokio::time::timeout_at(deadline, self.calls.acquire()).await;
-            let permit = permit
-                .map_err(|_elapsed| Error::Deadline {
-                    what: what.to_owned(),
-                    waited: self.work_time,
-                })?
-                .expect("the semaphore is never closed");
+            let place = tokio::time::timeout_at(deadline, self.calls.enter(how.urgency)).await;
+            let place = place.map_err(|_elapsed| Error::Deadline {
+                what: how.what.to_owned(),
+                waited: self.work_time,
+            })?;
             // One who was asking may have been told to pause.
             if self.pause().is_none() {
-                return Ok(permit);
+                return Ok(place);
             }
         }
     }
@@ -357,9 +384,11 @@ impl Drive {
     /// Asks how full the drive is. A drive that does not say is shown without a limit.
     pub(crate) async fn learn_usage(&self) {
         self.lock_usage().asked = Some(Instant::now());
-        let answer = self
-            .call("ask for the usage", || self.provider.usage())
-            .await;
+        let how = Ask {
+            urgency: &BACKGROUND,
+            ..self.usual("ask for the usage", Instant::now() + self.work_time)
+        };
+        let answer = self.ask(how, || self.provider.usage()).await;
         if let Ok(usage) = answer {
             self.lock_usage().usage = Some(usage);
         }

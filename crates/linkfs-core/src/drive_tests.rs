@@ -204,3 +204,115 @@ async fn a_refusal_explains_a_deadline_until_there_is_an_answer() {
     scene.drive.note_data();
     assert!(!explains());
 }
+
+/// A drive that takes so many calls a second and refuses the others.
+#[derive(Debug)]
+struct Limited {
+    about: About,
+    per_second: usize,
+    taken: Mutex<VecDeque<Instant>>,
+    refused: AtomicUsize,
+}
+
+#[async_trait]
+impl Provider for Limited {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    async fn list(&self, _folder: &ItemId, _after: Option<&PageToken>) -> Answer<Page> {
+        let is_taken = {
+            let mut taken = self.taken.lock().unwrap();
+            let now = Instant::now();
+            let second = Duration::from_secs(1);
+            taken.retain(|at| now - *at < second);
+            let is_taken = taken.len() < self.per_second;
+            taken.extend(is_taken.then_some(now));
+            is_taken
+        };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if is_taken {
+            return Ok(Page::default());
+        }
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(ProviderError::new(BUSY, "slow down"))
+    }
+
+    async fn stat(&self, _item: &ItemId) -> Answer<Item> {
+        Err(ProviderError::unsupported("stat"))
+    }
+
+    async fn links(&self, _files: &[ItemId]) -> Vec<Answer<Link>> {
+        Vec::new()
+    }
+}
+
+/// Callers who ask one call after the other, at a drive that takes `per_second`, for about five minutes.
+async fn ask_a_limited_drive(callers: usize, per_second: usize) -> (usize, usize, Duration) {
+    let provider = Arc::new(Limited {
+        about: About {
+            calls_in_flight: 4,
+            ..Scene::new(&[]).provider.about.clone()
+        },
+        per_second,
+        taken: Mutex::default(),
+        refused: AtomicUsize::new(0),
+    });
+    let options = DriveOptions {
+        deadline: Duration::from_secs(3600),
+        allow_private_hosts: false,
+        root: None,
+        identity: None,
+        saved_listings: None,
+    };
+    let drive = Drive::new("test", provider.clone(), options).unwrap();
+    let calls_each = (300 * per_second).div_ceil(callers);
+    let started = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..callers {
+        let drive = drive.clone();
+        tasks.spawn(async move {
+            for _ in 0..calls_each {
+                drive.list(drive.root(), None).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let refused = provider.refused.load(Ordering::Relaxed);
+    (calls_each * callers, refused, started.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_made_at_a_rate_that_the_drive_takes() {
+    for (callers, per_second) in [(1, 1), (20, 2), (1, 8), (50, 8), (100, 20), (8, 100)] {
+        let (calls, refused, elapsed) = ask_a_limited_drive(callers, per_second).await;
+        let row = format!("{callers} callers, {per_second}/s: {refused} of {calls}, {elapsed:?}");
+        println!("{row}");
+        assert!(refused > 0, "{row}: the rate grows until it is too much");
+        assert!(refused * 100 <= calls * 10, "{row}");
+        assert!(elapsed < Duration::from_secs(600), "{row}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_refusal_slows_a_drive_down_for_a_while() {
+    let script = [vec![Yes; 100], vec![No(BUSY, Some(1))], vec![Yes; 400]].concat();
+    let scene = Scene::new(&script);
+    let seconds_for = async |calls: usize| {
+        let started = Instant::now();
+        for _ in 0..calls {
+            scene.call().await.0.unwrap();
+        }
+        started.elapsed().as_secs_f64()
+    };
+    assert_eq!(seconds_for(100).await, 0.0);
+    let pause = seconds_for(1).await;
+    assert!((1.0..2.5).contains(&pause), "{pause}");
+    let after = seconds_for(70).await;
+    assert!(
+        (0.5..1.0).contains(&after),
+        "{after}: seven tenths of a hundred a second"
+    );
+    let grown = seconds_for(300).await;
+    assert!(grown < 300.0 / 70.0, "{grown}");
+}

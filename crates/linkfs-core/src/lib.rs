@@ -7,6 +7,7 @@
 //! `volume` (who asks) -> `open_file` (what is likely next) -> `content` (one version of one file)
 //! -> `block_cache` (what is there) -> `link_cache` (how to get the rest) -> `fetch` (one range).
 
+mod admission;
 mod answer_times;
 mod attribute;
 mod block;
@@ -33,6 +34,7 @@ mod memory;
 mod names;
 mod node;
 mod open_file;
+mod pace;
 mod pin;
 mod private_file;
 mod range_job;
@@ -47,6 +49,7 @@ mod stored;
 mod tasks;
 mod tree;
 mod volume;
+mod walk;
 
 pub use attribute::is_for_owner;
 pub use block::BLOCK_SIZE;

@@ -9,10 +9,13 @@ use lru::LruCache;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
+use crate::admission::Urgency;
+use crate::drive::Ask;
 use crate::fetch;
 use crate::host_scores::HostScores;
 use crate::listing::Listing;
 use crate::node::NodeId;
+use crate::walk::Walk;
 use crate::{Drive, Error, Result, retry};
 
 /// Links are renewed this long before they end, because one range request may take that long ...
@@ -23,6 +26,12 @@ const SHARE_OF_LIFE: f64 = 0.8;
 const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A link is about 1 KiB: this many are the links of the last few hundred folders in use, in 16 MiB.
 const MOST_LINKS: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
+
+/// The next batch is signed ahead when this part of one is left, or less: time for a call that takes as long as
+/// reading so many files.
+const LEFT_AHEAD: usize = 4;
+/// Folders in which somebody may be walking.
+const MOST_WALKS: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
 /// A link and how long it is good for, by our own clock.
 #[derive(Debug)]
@@ -86,7 +95,7 @@ impl Lease {
         })
     }
 
-    fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         Instant::now() >= self.renew_at
     }
 
@@ -132,7 +141,18 @@ type Signing = Arc<SetOnce<Result<Arc<Lease>>>>;
 #[derive(Debug)]
 struct State {
     ready: LruCache<NodeId, Arc<Lease>>,
-    signing: HashMap<NodeId, Signing>,
+    signing: HashMap<NodeId, UnderWay>,
+    /// By folder.
+    walks: LruCache<NodeId, Walk>,
+}
+
+/// A link that is being signed.
+#[derive(Clone, Debug)]
+struct UnderWay {
+    signing: Signing,
+    /// Its call's, which is begun by whoever waits, or ahead.
+    urgency: Arc<Urgency>,
+    is_ahead: bool,
 }
 
 impl Default for LinkCache {
@@ -141,6 +161,7 @@ impl Default for LinkCache {
             state: Mutex::new(State {
                 ready: LruCache::new(MOST_LINKS),
                 signing: HashMap::new(),
+                walks: LruCache::new(MOST_WALKS),
             }),
         }
     }
@@ -150,6 +171,7 @@ impl Default for LinkCache {
 #[derive(Clone, Debug)]
 pub(crate) struct Neighbourhood {
     pub(crate) listing: Arc<Listing>,
+    pub(crate) folder: NodeId,
     pub(crate) name: Arc<str>,
 }
 
@@ -159,7 +181,8 @@ impl LinkCache {
     }
 
     /// A link for `file` that is good for a while. When one has to be signed, the rest of the drive's
-    /// batch goes to the files around it that have none.
+    /// batch goes to the files around it that have none; and when the folder is walked in order, the next batch is
+    /// signed before its first file is wanted.
     ///
     /// # Errors
     /// Whatever the drive says.
@@ -169,23 +192,37 @@ impl LinkCache {
         file: (NodeId, &ItemId),
         around: Option<&Neighbourhood>,
     ) -> Result<Arc<Lease>> {
-        let (node, _) = file;
-        let signing = {
-            let mut state = self.lock();
-            if let Some(lease) = state.ready.get(&node).filter(|lease| !lease.is_due()) {
-                return Ok(lease.clone());
-            }
-            match state.signing.get(&node) {
-                Some(signing) => signing.clone(),
-                None => {
-                    let batch = state.start_batch(drive, file, around);
-                    let signing = batch.open[&node].clone();
-                    tokio::spawn(batch.sign());
-                    signing
+        match self.take(drive, file, around) {
+            Taken::Ready(lease) => Ok(lease),
+            Taken::UnderWay(signing) if signing.is_ahead => {
+                match signing.signing.wait().await.clone() {
+                    // It may have failed for another file, or been tried before anybody waited.
+                    Err(error) if error.is_passing() => match self.take(drive, file, around) {
+                        Taken::Ready(lease) => Ok(lease),
+                        Taken::UnderWay(again) => again.signing.wait().await.clone(),
+                    },
+                    signed => signed,
                 }
             }
-        };
-        signing.wait().await.clone()
+            Taken::UnderWay(signing) => signing.signing.wait().await.clone(),
+        }
+    }
+
+    /// What there is of a link. Starts the calls that are needed.
+    fn take(
+        &self,
+        drive: &Arc<Drive>,
+        file: (NodeId, &ItemId),
+        around: Option<&Neighbourhood>,
+    ) -> Taken {
+        let mut state = self.lock();
+        let taken = state.take(drive, file, around);
+        let ahead = around.and_then(|around| state.start_batch_ahead(drive, around));
+        drop(state);
+        if let Some(batch) = ahead {
+            tokio::spawn(batch.sign());
+        }
+        taken
     }
 
     /// Drops a link that the data host refused, unless it has been replaced meanwhile.
@@ -207,7 +244,58 @@ impl LinkCache {
     }
 }
 
+/// What there is of a link.
+enum Taken {
+    Ready(Arc<Lease>),
+    UnderWay(UnderWay),
+}
+
 impl State {
+    fn has_link(&self, file: NodeId) -> bool {
+        let is_ready = |lease: &Arc<Lease>| !lease.is_due();
+        self.signing.contains_key(&file) || self.ready.peek(&file).is_some_and(is_ready)
+    }
+
+    fn take(
+        &mut self,
+        drive: &Arc<Drive>,
+        file: (NodeId, &ItemId),
+        around: Option<&Neighbourhood>,
+    ) -> Taken {
+        let (node, _) = file;
+        if let Some(lease) = self.ready.get(&node).filter(|lease| !lease.is_due()) {
+            return Taken::Ready(lease.clone());
+        }
+        if !self.signing.contains_key(&node) {
+            let batch = self.start_batch(drive, file, around);
+            tokio::spawn(batch.sign());
+        }
+        let under_way = &self.signing[&node];
+        under_way.urgency.want();
+        Taken::UnderWay(under_way.clone())
+    }
+
+    /// The batch for the files that a reader who walks through a folder comes to next, when it is time for it.
+    fn start_batch_ahead(&mut self, drive: &Arc<Drive>, around: &Neighbourhood) -> Option<Batch> {
+        let most = drive.about().links_per_call;
+        if most <= 1 {
+            return None;
+        }
+        let enough = most / LEFT_AHEAD;
+        let at = around.listing.position(&around.name)?;
+        let walk = self.walks.get_or_insert_mut(around.folder, Walk::default);
+        if !walk.step_to(at, enough.max(1)) {
+            return None;
+        }
+        let signed_to = walk.signed_to;
+        let has_link = |at: usize, file| at < signed_to || self.has_link(file);
+        let (files, end) = around.listing.files_ahead(at, enough, most, has_link)?;
+        if let Some(walk) = self.walks.get_mut(&around.folder) {
+            walk.signed_to = end;
+        }
+        Some(self.begin(drive, files, true))
+    }
+
     /// Lock order: the link cache's lock is held while the listing's is taken.
     fn start_batch(
         &mut self,
@@ -216,26 +304,36 @@ impl State {
         around: Option<&Neighbourhood>,
     ) -> Batch {
         let others = drive.about().links_per_call.saturating_sub(1);
-        let wanted = |other: NodeId| {
-            other != node
-                && !self.signing.contains_key(&other)
-                && self.ready.peek(&other).is_none_or(|lease| lease.is_due())
-        };
+        let wanted = |other: NodeId| other != node && !self.has_link(other);
         let neighbours = around
             .filter(|_| others > 0)
             .map(|around| around.listing.files_after(&around.name, others, wanted));
         let mut files = vec![(node, item.clone())];
         files.extend(neighbours.unwrap_or_default());
+        self.begin(drive, files, false)
+    }
+
+    fn begin(&mut self, drive: &Arc<Drive>, files: Vec<(NodeId, ItemId)>, is_ahead: bool) -> Batch {
+        let urgency = Arc::<Urgency>::default();
         let open: HashMap<NodeId, Signing> = files
             .iter()
             .map(|(node, _)| (*node, Signing::default()))
             .collect();
-        self.signing
-            .extend(open.iter().map(|(node, signing)| (*node, signing.clone())));
+        let under_way = |(node, signing): (&NodeId, &Signing)| {
+            let under_way = UnderWay {
+                signing: signing.clone(),
+                urgency: urgency.clone(),
+                is_ahead,
+            };
+            (*node, under_way)
+        };
+        self.signing.extend(open.iter().map(under_way));
         Batch {
             drive: drive.clone(),
             files,
             open,
+            urgency,
+            is_ahead,
         }
     }
 }
@@ -245,6 +343,9 @@ struct Batch {
     drive: Arc<Drive>,
     files: Vec<(NodeId, ItemId)>,
     open: HashMap<NodeId, Signing>,
+    urgency: Arc<Urgency>,
+    /// Nobody waited for it when it began.
+    is_ahead: bool,
 }
 
 impl Batch {
@@ -253,8 +354,12 @@ impl Batch {
         let drive = self.drive.clone();
         let (nodes, items): (Vec<_>, Vec<_>) = std::mem::take(&mut self.files).into_iter().unzip();
         let deadline = Instant::now() + drive.work_time();
-        let signed = drive.call_until(deadline, &what, || self.ask(&items));
-        let answers = match signed.await {
+        let urgency = self.urgency.clone();
+        let how = |what| Ask {
+            urgency: &urgency,
+            ..drive.usual(what, deadline)
+        };
+        let answers = match drive.ask(how(&what), || self.ask(&items)).await {
             Ok(answers) => answers,
             Err(error) => return self.settle_rest(&error),
         };
@@ -262,13 +367,15 @@ impl Batch {
         for (number, (node, answer)) in nodes.into_iter().zip(answers).enumerate() {
             match answer {
                 // Somebody waits for the first; those who wait for others have their answers.
-                Err(error) if number == 0 && is_passing(&error) => to_ask_again = Some(node),
+                Err(error) if number == 0 && !self.is_ahead && is_passing(&error) => {
+                    to_ask_again = Some(node);
+                }
                 answer => self.settle_answer(node, answer),
             }
         }
         if let Some(node) = to_ask_again {
-            let signed = drive.call_until(deadline, "sign a link", || self.ask(&items[..1]));
-            match signed.await {
+            let ask = || self.ask(&items[..1]);
+            match drive.ask(how("sign a link"), ask).await {
                 Ok(answers) => answers
                     .into_iter()
                     .for_each(|answer| self.settle_answer(node, answer)),
@@ -392,3 +499,7 @@ mod tests {
         assert_eq!(link.url_index(), 0);
     }
 }
+
+#[cfg(test)]
+#[path = "links_ahead_tests.rs"]
+mod ahead_tests;

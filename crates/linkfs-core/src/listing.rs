@@ -18,6 +18,12 @@ const MOST_PAGES: usize = 100_000;
 /// that filter after paging give some empty pages; at 50 ms a page, these take 5 s.
 const MOST_EMPTY_PAGES: usize = 100;
 
+/// So many names are compared under one lock: look-ups do not wait for the rest of a large folder.
+const COMPARED_AT_ONCE: usize = 1024;
+
+/// A batch ahead is looked for among so many times its files.
+const MOST_PASSED_OVER: usize = 4;
+
 /// One reading of a folder, page by page. Names are appended and never move, so an open folder can be
 /// read by position while the pages come in.
 #[derive(Debug)]
@@ -179,6 +185,45 @@ impl Listing {
             .collect()
     }
 
+    /// Where a name stands.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.lock().by_name.get(name).copied()
+    }
+
+    /// Up to `most` files behind position `at` that have no link, and the position behind the last of them; nothing
+    /// as long as more than `enough` before them have one. Fewer than `most` only at the end of the folder.
+    pub(crate) fn files_ahead(
+        &self,
+        at: usize,
+        enough: usize,
+        most: usize,
+        has_link: impl Fn(usize, NodeId) -> bool,
+    ) -> Option<(Vec<(NodeId, ItemId)>, usize)> {
+        let state = self.lock();
+        let end = state.nodes.len().min(at + 1 + most * MOST_PASSED_OVER);
+        let mut with_link = 0;
+        let mut files = Vec::new();
+        for position in at + 1..end {
+            let node = &state.nodes[position];
+            let Some((_, item)) = node.item().filter(|(_, item)| item.size().0 > 0) else {
+                continue;
+            };
+            if !has_link(position, node.id) {
+                files.push((node.id, item.id.clone()));
+            } else if files.is_empty() {
+                with_link += 1;
+            }
+            if with_link > enough {
+                return None;
+            }
+            if files.len() == most {
+                return Some((files, position + 1));
+            }
+        }
+        let is_whole = end == state.nodes.len() && matches!(state.phase, Phase::Complete(_));
+        (is_whole && !files.is_empty()).then_some((files, end))
+    }
+
     fn append(&self, nodes: Vec<Arc<Node>>) {
         let mut state = self.lock();
         for node in nodes {
@@ -215,11 +260,39 @@ impl Listing {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    /// The names so far, and which nodes they lead to.
-    pub(crate) fn numbers(&self) -> HashMap<Arc<str>, NodeId> {
-        let state = self.lock();
-        let nodes = state.nodes.iter();
-        nodes.map(|node| (node.name.clone(), node.id)).collect()
+    /// The names that lead elsewhere here than in one of those `before` it, and, if it is complete, those that it
+    /// lacks. It has ended, and so have they.
+    pub(crate) fn changes<'a>(
+        &self,
+        before: impl Iterator<Item = &'a Listing>,
+    ) -> HashSet<Arc<str>> {
+        let here = self.all();
+        let mut before = before.peekable();
+        if before.peek().is_none() {
+            return here.iter().map(|node| node.name.clone()).collect();
+        }
+        let is_complete = matches!(self.phase(), Phase::Complete(_));
+        let mut changed = HashSet::new();
+        for before in before {
+            before.add_others(&here, &mut changed);
+            if is_complete {
+                self.add_others(&before.all(), &mut changed);
+            }
+        }
+        changed
+    }
+
+    /// Adds the names of those `nodes` that the names do not lead to here.
+    fn add_others(&self, nodes: &[Arc<Node>], names: &mut HashSet<Arc<str>>) {
+        for some in nodes.chunks(COMPARED_AT_ONCE) {
+            let state = self.lock();
+            let is_same = |at: &usize, node: &Node| state.nodes[*at].id == node.id;
+            let others = some.iter().filter(|node| {
+                let at = state.by_name.get(&node.name);
+                !at.is_some_and(|at| is_same(at, node))
+            });
+            names.extend(others.map(|node| node.name.clone()));
+        }
     }
 
     fn all(&self) -> Vec<Arc<Node>> {

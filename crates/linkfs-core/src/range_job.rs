@@ -7,6 +7,7 @@ use linkfs_provider::{ErrorKind, ProviderError};
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
+use crate::admission::{FOREGROUND, Place, Urgency};
 use crate::block::{BLOCK_SIZE, Block};
 use crate::block_cache::{Run, Slot};
 use crate::content::Content;
@@ -27,6 +28,7 @@ pub(crate) struct RangeJob {
     next: u64,
     /// The pieces to settle, from `next` on.
     open: VecDeque<Slot>,
+    urgency: Arc<Urgency>,
     /// What has come of the piece at `next`. It is kept over a broken connection: reading goes on at the
     /// exact byte.
     filling: Option<Block>,
@@ -63,6 +65,7 @@ impl RangeJob {
             content,
             next: run.start,
             open: run.slots.into(),
+            urgency: run.urgency,
             filling: None,
             stored: None,
             trouble: Trouble::none(),
@@ -157,16 +160,36 @@ impl RangeJob {
 
     /// One link, one request, as far as it gets.
     async fn go_on(&mut self) -> Result<()> {
-        let lease = self.content.lease().await;
-        let lease = lease.map_err(|error| self.gone_while_open(error))?;
+        let mut lease = self.lease().await?;
+        let place = self.enter().await;
+        if lease.is_due() {
+            // It came to its end while this job waited for its turn.
+            lease = self.lease().await?;
+        }
         let mut url_index = lease.url_index();
-        let Err(setback) = self.request(&lease, &mut url_index).await else {
+        let asked = self.request(&lease, &mut url_index).await;
+        drop(place);
+        let Err(setback) = asked else {
             return Ok(());
         };
         let wait = self.decide(setback, &lease, url_index)?;
         let again = Instant::now() + wait;
         tokio::time::sleep_until(again).await;
         Ok(())
+    }
+
+    async fn lease(&self) -> Result<Arc<Lease>> {
+        let lease = self.content.lease().await;
+        lease.map_err(|error| self.gone_while_open(error))
+    }
+
+    /// Waits until this job may ask the data hosts.
+    async fn enter(&mut self) -> Place {
+        let started = Instant::now();
+        let place = self.content.drive().ranges.enter(&self.urgency).await;
+        // To wait for the others is no trouble.
+        self.trouble.since += started.elapsed();
+        place
     }
 
     /// An open file whose item the drive no longer knows is stale; `ENOENT` is for names, and that is what
@@ -239,9 +262,10 @@ impl RangeJob {
         let next = (url_index + 1) % lease.link.urls.len();
         let second = async {
             tokio::time::sleep(patience).await;
-            if !drive.take_second_request() {
+            let place = drive.ranges.try_enter(&FOREGROUND);
+            let Some(_place) = place.filter(|_| drive.take_second_request()) else {
                 return std::future::pending().await;
-            }
+            };
             has_second.store(true, Ordering::Relaxed);
             tracing::debug!(?patience, "asking a second time");
             let body = drive.fetcher.get(lease, next, range).await?;

@@ -13,6 +13,8 @@ use std::time::Duration;
 use linkfs_provider::{ErrorKind, ProviderError, Receiving, Task, TaskId};
 use tokio::time::Instant;
 
+use crate::admission::BACKGROUND;
+use crate::drive::Ask;
 use crate::tree::Tree;
 use crate::{Drive, Error, Result, private_file};
 
@@ -200,8 +202,11 @@ enum Outlook {
 async fn ask(drive: &Drive, task: &TaskId) -> Result<Task> {
     let receiving = receiving(drive)?;
     let deadline = Instant::now() + PATIENCE;
-    let ask = || receiving.task(task);
-    drive.call_until(deadline, "look at a task", ask).await
+    let how = Ask {
+        urgency: &BACKGROUND,
+        ..drive.usual("look at a task", deadline)
+    };
+    drive.ask(how, || receiving.task(task)).await
 }
 
 /// Whether a task is lost; whatever else the drive says may pass.

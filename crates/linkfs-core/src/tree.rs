@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::block_cache::BlockCache;
 use crate::listing::{self, Listing, Phase};
@@ -31,10 +33,12 @@ pub trait NameKeeper: Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Tree {
     nodes: Arc<Nodes>,
-    folders: Mutex<HashMap<NodeId, Folder>>,
+    folders: Arc<Folders>,
     listing_ttl: Duration,
     keeper: OnceLock<Arc<dyn NameKeeper>>,
 }
+
+type Folders = Mutex<HashMap<NodeId, Folder>>;
 
 /// What is known of one folder's names.
 #[derive(Clone, Debug)]
@@ -42,6 +46,12 @@ struct Folder {
     newest: Arc<Listing>,
     /// The last complete one, while `newest` is not.
     complete: Option<Arc<Listing>>,
+    /// The last complete one until the keeper has been told what `newest` changes in it, also when it was forgotten.
+    copied: Option<Arc<Listing>>,
+    /// Ends when the keeper has been told.
+    telling: watch::Receiver<()>,
+    /// What is known is not so.
+    is_forgotten: bool,
 }
 
 impl Tree {
@@ -77,11 +87,8 @@ impl Tree {
                     .put_item(drive, root_item(drive), NodeId::ROOT, drive.name())
             })
             .collect();
-        let listing = Folder {
-            newest: Listing::of(folders, listing_ttl),
-            complete: None,
-        };
-        tree.lock_folders().insert(NodeId::ROOT, listing);
+        let folder = Folder::of(Listing::of(folders, listing_ttl));
+        tree.lock_folders().insert(NodeId::ROOT, folder);
         tree
     }
 
@@ -93,7 +100,7 @@ impl Tree {
         }
         Tree {
             nodes: Arc::new(nodes),
-            folders: Mutex::default(),
+            folders: Arc::default(),
             listing_ttl,
             keeper: OnceLock::new(),
         }
@@ -160,10 +167,7 @@ impl Tree {
 
     /// How long a cache may say that a folder lacks a name; zero when its listing is not known.
     pub(crate) fn misses_valid_for(&self, folder: NodeId) -> Duration {
-        let newest = self
-            .lock_folders()
-            .get(&folder)
-            .map(|known| known.newest.clone());
+        let newest = self.known_listing(folder);
         // A listing that is being made may hold the name yet.
         let complete = newest.filter(|listing| matches!(listing.phase(), Phase::Complete(_)));
         complete.map_or(Duration::ZERO, |listing| listing.valid_for())
@@ -214,6 +218,23 @@ impl Tree {
         }
     }
 
+    /// As [`Tree::listing`], for who opens the folder: once the end of the listing is read, the keeper has been told
+    /// of it. Opening holds no lock that telling might wait for, as reading on and looking up do.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn listing_to_open(&self, folder: &Arc<Node>) -> Result<Arc<Listing>> {
+        let listing = self.listing(folder).await?;
+        let known = self.lock_folders().get(&folder.id).cloned();
+        let changes_copies =
+            |known: &Folder| Arc::ptr_eq(&known.newest, &listing) && known.copied.is_some();
+        if let Some(known) = known.filter(changes_copies) {
+            let patience = listing.started() + PATIENCE;
+            let _in_time = tokio::time::timeout_at(patience, known.told()).await;
+        }
+        Ok(listing)
+    }
+
     fn newest_or_start(&self, folder: &Arc<Node>) -> Result<Folder> {
         let (drive, item) = match &folder.what {
             What::Item { drive, item } if item.is_folder() => (drive, item),
@@ -222,22 +243,21 @@ impl Tree {
                 return known.ok_or(Error::NotFound);
             }
             What::Control => {
-                return Ok(Folder {
-                    newest: Listing::of(control_folder::inside(), self.listing_ttl),
-                    complete: None,
-                });
+                let inside = Listing::of(control_folder::inside(), self.listing_ttl);
+                return Ok(Folder::of(inside));
             }
             _ => return Err(Error::NotAFolder),
         };
         let mut folders = self.lock_folders();
         let known = folders.get(&folder.id);
-        if let Some(known) = known.filter(|known| self.is_current(&known.newest)) {
+        if let Some(known) = known.filter(|known| known.is_current()) {
             return Ok(known.clone());
         }
         Ok(self.start(folder.id, drive, item, &mut folders))
     }
 
-    /// Starts to list a folder. The last complete listing is kept beside the new one until that is complete.
+    /// Starts to list a folder. The last complete listing is kept beside the new one until that is complete and
+    /// the keeper has been told.
     fn start(
         &self,
         folder: NodeId,
@@ -246,7 +266,9 @@ impl Tree {
         folders: &mut HashMap<NodeId, Folder>,
     ) -> Folder {
         let known = folders.get(&folder);
-        let complete = known.and_then(Folder::last_complete);
+        let trusted = known.filter(|known| !known.is_forgotten);
+        let complete = trusted.and_then(Folder::last_complete);
+        let copied = known.and_then(Folder::last_copied);
         let newest = listing::start(
             self.nodes.clone(),
             drive.clone(),
@@ -254,17 +276,15 @@ impl Tree {
             folder,
             self.listing_ttl,
         );
-        let fresh = Folder { newest, complete };
+        let fresh = Folder {
+            telling: self.tell_of(folder, newest.clone(), copied.clone()),
+            newest,
+            complete,
+            copied,
+            is_forgotten: false,
+        };
         folders.insert(folder, fresh.clone());
         fresh
-    }
-
-    fn is_current(&self, listing: &Listing) -> bool {
-        match listing.phase() {
-            Phase::Loading => true,
-            Phase::Complete(_) => !listing.valid_for().is_zero(),
-            Phase::Failed(at, error) => error.is_passing() && at.elapsed() < PAUSE_AFTER_FAILURE,
-        }
     }
 
     /// How long a cache may say what a listing says.
@@ -276,11 +296,23 @@ impl Tree {
         }
     }
 
+    /// The same for names that are read from an open folder: its listing may be an old one.
+    pub(crate) fn names_valid_for(&self, folder: NodeId, listing: &Arc<Listing>) -> Duration {
+        let is_replaced = |known: &Folder| {
+            let is_other = !Arc::ptr_eq(&known.newest, listing);
+            known.is_forgotten || is_other && matches!(known.newest.phase(), Phase::Complete(_))
+        };
+        match self.lock_folders().get(&folder).is_some_and(is_replaced) {
+            true => Duration::ZERO,
+            false => self.validity(listing),
+        }
+    }
+
     /// The listing of a folder that is there already, without asking for one.
     pub(crate) fn known_listing(&self, folder: NodeId) -> Option<Arc<Listing>> {
-        self.lock_folders()
-            .get(&folder)
-            .map(|known| known.newest.clone())
+        let folders = self.lock_folders();
+        let known = folders.get(&folder).filter(|known| !known.is_forgotten);
+        known.map(|known| known.newest.clone())
     }
 
     /// The next look into the folder asks the drive, in this mount and in the next.
@@ -291,7 +323,9 @@ impl Tree {
         let Some((drive, item)) = node.item() else {
             return;
         };
-        self.lock_folders().remove(&folder);
+        if let Some(known) = self.lock_folders().get_mut(&folder) {
+            known.is_forgotten = true;
+        }
         if let Some(saved) = &drive.saved_listings {
             saved.forget(&item.id);
         }
@@ -314,9 +348,7 @@ impl Tree {
             self.start(folder.id, drive, item, &mut folders)
         };
         fresh.newest.complete().await?;
-        let before = fresh.complete.map(|listing| listing.numbers());
-        let changed = differences(before.unwrap_or_default(), fresh.newest.numbers());
-        self.forget_copies(folder.id, changed).await;
+        fresh.told().await;
         Ok(())
     }
 
@@ -337,24 +369,75 @@ impl Tree {
         }
     }
 
-    /// Has the keeper forget names. That may wait for requests, whose answers must not wait for it in turn: so it
-    /// happens on a thread that answers nobody.
-    async fn forget_copies(&self, folder: NodeId, names: Vec<Arc<str>>) {
+    /// Tells the keeper what a listing changes once it has ended, on a thread that answers nobody: the keeper may
+    /// wait for requests in that folder, whose answers must not wait for it in turn. The receiver ends after that.
+    fn tell_of(
+        &self,
+        folder: NodeId,
+        listing: Arc<Listing>,
+        copied: Option<Arc<Listing>>,
+    ) -> watch::Receiver<()> {
+        let (told, telling) = watch::channel(());
         let Some(keeper) = self.keeper.get().cloned() else {
-            return;
+            return telling;
         };
-        let forget = move || names.iter().for_each(|name| keeper.forget(folder, name));
-        let _unless_it_panicked = tokio::task::spawn_blocking(forget).await;
+        let folders = self.folders.clone();
+        tokio::spawn(async move {
+            let _until_told = told;
+            let saved = listing.older().await;
+            let is_complete = listing.complete().await.is_ok();
+            let before = [copied, saved];
+            if is_complete && before.iter().all(Option::is_none) {
+                return;
+            }
+            let tell = {
+                let listing = listing.clone();
+                move || {
+                    let before = before.iter().flatten();
+                    for name in listing.changes(before.map(|before| &**before)) {
+                        keeper.forget(folder, &name);
+                    }
+                }
+            };
+            let _unless_it_panicked = tokio::task::spawn_blocking(tell).await;
+            if is_complete {
+                drop_older(&mut lock(&folders), folder, &listing);
+            }
+        });
+        telling
     }
 
-    fn lock_folders(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Folder>> {
-        self.folders
-            .lock()
-            .expect("no panic while the folder table is locked")
+    fn lock_folders(&self) -> MutexGuard<'_, HashMap<NodeId, Folder>> {
+        lock(&self.folders)
+    }
+}
+
+fn lock(folders: &Folders) -> MutexGuard<'_, HashMap<NodeId, Folder>> {
+    folders
+        .lock()
+        .expect("no panic while the folder table is locked")
+}
+
+/// The keeper has been told of a complete listing: those before it are of no more use.
+fn drop_older(folders: &mut HashMap<NodeId, Folder>, folder: NodeId, newest: &Arc<Listing>) {
+    let known = folders.get_mut(&folder);
+    if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.newest, newest)) {
+        (known.complete, known.copied) = (None, None);
     }
 }
 
 impl Folder {
+    /// A folder that is never listed anew.
+    fn of(newest: Arc<Listing>) -> Folder {
+        Folder {
+            newest,
+            complete: None,
+            copied: None,
+            telling: watch::channel(()).1,
+            is_forgotten: false,
+        }
+    }
+
     /// The last complete listing before the newest: from memory, or else what an earlier mount saved.
     async fn older(&self) -> Option<Arc<Listing>> {
         match &self.complete {
@@ -372,21 +455,31 @@ impl Folder {
             }
         }
     }
-}
 
-/// The names that are in one of two listings alone, or lead to something else.
-fn differences(
-    mut before: HashMap<Arc<str>, NodeId>,
-    after: HashMap<Arc<str>, NodeId>,
-) -> Vec<Arc<str>> {
-    let is_new = |(name, id): &(Arc<str>, NodeId)| before.remove(name) != Some(*id);
-    let mut names: Vec<_> = after
-        .into_iter()
-        .filter(is_new)
-        .map(|(name, _)| name)
-        .collect();
-    names.extend(before.into_keys());
-    names
+    /// What the keeper may have copies of, when a new listing begins.
+    fn last_copied(&self) -> Option<Arc<Listing>> {
+        match self.newest.phase() {
+            Phase::Complete(_) => Some(self.newest.clone()),
+            Phase::Loading | Phase::Failed(..) => self.copied.clone(),
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        let newest = &self.newest;
+        let is_young = match newest.phase() {
+            Phase::Loading => true,
+            Phase::Complete(_) => !newest.valid_for().is_zero(),
+            Phase::Failed(at, error) => error.is_passing() && at.elapsed() < PAUSE_AFTER_FAILURE,
+        };
+        is_young && !self.is_forgotten
+    }
+
+    /// Waits until the keeper has been told what the newest listing changes.
+    async fn told(&self) {
+        let mut telling = self.telling.clone();
+        // Nothing is ever sent: the sender goes when it is done.
+        while telling.changed().await.is_ok() {}
+    }
 }
 
 /// The root is known by its id alone: mounting asks nothing of the drive but its first listing.

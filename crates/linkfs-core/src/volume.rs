@@ -231,7 +231,7 @@ impl Volume {
             let listing = match node.what {
                 What::Shares => Listing::of(self.share_nodes().await?, Duration::ZERO),
                 What::Tasks => Listing::of(self.task_nodes(), Duration::ZERO),
-                _ => self.tree.listing(&node).await?,
+                _ => self.tree.listing_to_open(&node).await?,
             };
             Ok(Opened {
                 handle: self.handles.insert(Handle::Folder(node, listing)),
@@ -256,7 +256,7 @@ impl Volume {
             let nodes = listing.nodes_from(start, ENTRIES_AT_ONCE).await?;
             let valid_for = match node.what {
                 What::Shares | What::Tasks => Duration::ZERO,
-                _ => self.tree.validity(&listing),
+                _ => self.tree.names_valid_for(node.id, &listing),
             };
             let entry = |node: Arc<Node>| Entry {
                 name: node.name.clone(),

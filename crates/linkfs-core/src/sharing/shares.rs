@@ -10,6 +10,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::known::KnownShares;
+use crate::admission::FOREGROUND;
 use crate::drive::{Ask, Repeat};
 use crate::{Drive, Error, Result};
 
@@ -346,6 +347,7 @@ fn usual<'a>(what: &'a str, drive: &Drive, deadline: Instant) -> Ask<'a> {
         outage_ends: deadline.min(Instant::now() + drive.work_time()),
         patience: CALL_TIME,
         repeat: Repeat::Always,
+        urgency: &FOREGROUND,
     }
 }
 

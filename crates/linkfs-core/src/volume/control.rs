@@ -9,6 +9,7 @@ use linkfs_provider::{ErrorKind, ItemId, Process, ProviderError, Received};
 use tokio::time::Instant;
 
 use super::Volume;
+use crate::admission::FOREGROUND;
 use crate::control::{Command, HELP, TakeShare, metrics};
 use crate::drive::{Ask, Repeat};
 use crate::node::{Node, NodeId, What};
@@ -263,5 +264,6 @@ fn once(what: &str, deadline: Instant) -> Ask<'_> {
         outage_ends: deadline,
         patience: CALL_TIME,
         repeat: Repeat::WhenNotDone,
+        urgency: &FOREGROUND,
     }
 }
