@@ -7,7 +7,7 @@ use crate::status::{DriveStatus, MemoryStatus, Status};
 /// One number of a drive.
 type OfDrive = fn(&DriveStatus) -> Option<u64>;
 
-const OF_DRIVES: [(&str, &str, &str, OfDrive); 7] = [
+const OF_DRIVES: [(&str, &str, &str, OfDrive); 8] = [
     ("up", "gauge", "1 when the drive answers", |drive| {
         Some(u64::from(drive.state == "ok"))
     }),
@@ -40,6 +40,12 @@ const OF_DRIVES: [(&str, &str, &str, OfDrive); 7] = [
         "gauge",
         "Requests that wait for their share",
         |drive| Some(drive.shares.as_ref()?.waiting as u64),
+    ),
+    (
+        "plugin_failures_total",
+        "counter",
+        "Processes of the drive's plugin that failed",
+        |drive| Some(drive.plugin.as_ref()?.failures),
     ),
 ];
 
@@ -146,6 +152,7 @@ mod tests {
             second_requests: 5,
             hosts: Vec::new(),
             shares,
+            plugin: None,
         }
     }
 
