@@ -41,7 +41,7 @@ impl Provider for Signer {
                 return Err(ProviderError::new(ErrorKind::Denied, "no"));
             }
             Ok(Link {
-                urls: vec![SignedUrl::new(&format!("https://a.example/{file}")).unwrap()],
+                urls: vec![SignedUrl::new(format!("https://a.example/{file}")).unwrap()],
                 headers: Vec::new(),
                 valid_for: Duration::from_secs(900),
             })
