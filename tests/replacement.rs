@@ -8,42 +8,7 @@ use linkfs_emulator::{Action, LinkPolicy, ROOT_ID, Rule, Tree};
 use linkfs_tests::{DriveKind, Mounted, eventually, mib, on_every_drive, shell, tree_with_file};
 
 on_every_drive! {
-    /// What the kernel keeps of a folder holds for minutes here, and the folder is listed anew before that is over: a
-/// file in it turned out to be replaced.
-fn what_another_listing_finds_changed_is_seen_at_once(kind: DriveKind) {
-    let tree = Tree::new();
-    let folder = tree.add_folder(ROOT_ID, "folder");
-    let film = tree.add_generated(&folder, "film.bin", 8, mib(64));
-    let gone = tree.add_file(&folder, "gone.txt", "gone");
-    let changed = tree.add_file(&folder, "changed.txt", "before");
-    let emulator = kind.start(tree.clone());
-    let mount = Mounted::builder(&*emulator).listing_ttl("10m").mount();
-    let list = || shell(&mount.path("folder"), "ls", Path::new("")).success();
-    let length = |name: &str| {
-        let about = fs::metadata(mount.path(&format!("folder/{name}")));
-        about.ok().map(|about| about.len())
-    };
-    let seen = || ["gone.txt", "changed.txt", "new.txt"].map(length);
-    list();
-    assert_eq!(seen(), [Some(4), Some(6), None]);
-    let open = File::open(mount.path("folder/film.bin")).expect("it opens");
-    read(&open, 0).expect("it reads");
-
-    tree.add_file(&folder, "new.txt", "new");
-    assert!(tree.remove(&gone));
-    assert!(tree.replace_content(&changed, "after, and longer"));
-    assert!(tree.replace_generated(&film, mib(64)));
-    let stale = read(&open, mib(60)).expect_err("the old content is gone");
-    assert_eq!(stale.raw_os_error(), Some(libc::ESTALE));
-    let before = emulator.counters().calls(emulator.calls().list);
-    assert_eq!(seen(), [Some(4), Some(6), None], "the kernel keeps it");
-    assert_eq!(emulator.counters().calls(emulator.calls().list), before);
-
-    assert_eq!(list(), "changed.txt\nfilm.bin\nnew.txt\n");
-    assert_eq!(seen(), [None, Some(17), Some(3)]);
-}
-
-fn a_data_host_that_is_down_shows_in_the_status_until_it_is_back,
+    fn a_data_host_that_is_down_shows_in_the_status_until_it_is_back,
     // Its listings are kept for minutes, and its links lead to the version that was listed.
     except dingtalk:
     fn a_name_opened_anew_after_a_replacement_is_another_node_with_the_new_bytes,
