@@ -227,12 +227,13 @@ pub(crate) struct DemoArgs {
 #[cfg(feature = "demo")]
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EmulateArgs {
-    /// Which drive to emulate
-    pub(crate) drive: emulated::Kind,
+    /// What to emulate
+    #[arg(value_name = "DRIVE")]
+    pub(crate) what: emulated::What,
     /// The folder whose files it holds
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) root: PathBuf,
-    /// The port of its API on 127.0.0.1; any free one without it
+    /// Its port on 127.0.0.1, or that of its API; any free one without it
     #[arg(long)]
     pub(crate) port: Option<u16>,
 }
