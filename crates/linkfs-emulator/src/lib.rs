@@ -36,6 +36,7 @@ mod server;
 mod setting;
 mod signed_url;
 mod tree;
+mod web;
 
 pub use clock::Clock;
 pub use cloud::Cloud;
@@ -47,3 +48,4 @@ pub use link_policy::{LinkPolicy, LinkStyle};
 pub use pacing::Pacing;
 pub use setting::Setting;
 pub use tree::{NewNode, Node, ROOT_ID, Tree};
+pub use web::WebServer;

@@ -430,7 +430,11 @@ impl ObjectStore {
 }
 
 /// Whether a conditional header is absent, `*`, or names the entity tag.
-fn etag_condition_holds(headers: &HeaderMap, name: header::HeaderName, etag: &str) -> bool {
+pub(crate) fn etag_condition_holds(
+    headers: &HeaderMap,
+    name: header::HeaderName,
+    etag: &str,
+) -> bool {
     let condition = headers.get(name).and_then(|value| value.to_str().ok());
     condition.is_none_or(|text| text == "*" || text.split(',').any(|tag| tag.trim() == etag))
 }

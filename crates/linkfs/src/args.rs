@@ -124,6 +124,10 @@ pub(crate) enum PluginCommand {
     /// Beside those that come with linkfs these are the programs linkfs-plugin-NAME in
     /// ~/.config/linkfs/plugins and on PATH.
     List(OutputArgs),
+    /// Write the beginning of a plugin: a drive that can be mounted, to be changed into your own
+    ///
+    /// PLUGINS.md tells how to go on.
+    New(PluginNewArgs),
     /// Take a new version of a drive's plugin, without a break
     ///
     /// The calls under way are answered by the process that has them. When the new version cannot open the drive, the
@@ -143,6 +147,32 @@ pub(crate) struct PluginProcessArgs {
     pub(crate) folder: PathBuf,
     /// The drive, where the mount has several
     pub(crate) drive: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PluginNewArgs {
+    /// What the plugin shall be called: lower-case letters, digits and "-"
+    pub(crate) name: String,
+    /// The language to write it in
+    #[arg(long)]
+    pub(crate) lang: Language,
+    /// The folder to write it into [default: the one you are in]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath, default_value = ".", hide_default_value = true)]
+    pub(crate) folder: PathBuf,
+    /// The source of linkfs, for a plugin in Rust: the crate linkfs-provider in it is not published elsewhere
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, required_if_eq("lang", "rust"))]
+    pub(crate) source: Option<PathBuf>,
+}
+
+/// What a plugin can be begun in.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Language {
+    /// One file, with the standard library alone
+    Python,
+    /// A crate, with the contract's own types
+    Rust,
+    /// One file for any POSIX shell, with its built-in commands alone
+    Sh,
 }
 
 const SHARE_EXAMPLES: &str = "\
@@ -227,12 +257,13 @@ pub(crate) struct DemoArgs {
 #[cfg(feature = "demo")]
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EmulateArgs {
-    /// Which drive to emulate
-    pub(crate) drive: emulated::Kind,
+    /// What to emulate
+    #[arg(value_name = "DRIVE")]
+    pub(crate) what: emulated::What,
     /// The folder whose files it holds
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) root: PathBuf,
-    /// The port of its API on 127.0.0.1; any free one without it
+    /// Its port on 127.0.0.1, or that of its API; any free one without it
     #[arg(long)]
     pub(crate) port: Option<u16>,
 }

@@ -1,26 +1,49 @@
-//! `linkfs emulate DRIVE --root FOLDER`
+//! `linkfs emulate DRIVE --root FOLDER`, and `linkfs emulate web`
 
 use anyhow::{Context, Result};
-use linkfs_emulator::{EmulatedDrive, Tree};
+use linkfs_emulator::{EmulatedDrive, Tree, WebServer};
 
 use crate::args::EmulateArgs;
+use crate::emulated::{self, Kind, What};
 use crate::event::Signals;
 use crate::output;
 use crate::setup::{Setup, Workers};
 
 pub(crate) fn run(setup: &Setup, args: &EmulateArgs) -> Result<()> {
     setup.start_log()?;
-    let root = args.root.display();
-    let tree = Tree::from_folder(&args.root).with_context(|| format!("cannot read {root}"))?;
+    match args.what {
+        What::Drive(kind) => drive(kind, args),
+        What::Web => web(args),
+    }
+}
+
+fn drive(kind: Kind, args: &EmulateArgs) -> Result<()> {
+    let tree = Tree::from_folder(&args.root).with_context(|| cannot_read(args))?;
+    let emulator = kind.start(tree, args.port)?;
+    let faults = emulator.control_endpoint();
+    until_signal(
+        &configuration(&*emulator)?,
+        &format!("emulating until Ctrl-C; faults are set at {faults}"),
+    )
+}
+
+fn web(args: &EmulateArgs) -> Result<()> {
+    let server = WebServer::start_blocking(&args.root, emulated::address(args.port));
+    let server = server.with_context(|| cannot_read(args))?;
+    until_signal(&format!("{}\n", server.endpoint()), "serving until Ctrl-C")
+}
+
+fn cannot_read(args: &EmulateArgs) -> String {
+    format!("cannot serve {}", args.root.display())
+}
+
+/// Says what there is, and stays.
+fn until_signal(what: &str, explanation: &str) -> Result<()> {
     let workers = Workers::start()?;
-    let emulator = args.drive.start(tree, args.port)?;
     workers.run(async {
         let mut signals = Signals::catch()?;
-        output::text(&configuration(&*emulator)?)?;
-        eprintln!(
-            "linkfs: emulating until Ctrl-C; faults are set at {}",
-            emulator.control_endpoint()
-        );
+        output::text(what)?;
+        eprintln!("linkfs: {explanation}");
         signals.next().await;
         Ok(())
     })

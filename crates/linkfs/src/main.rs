@@ -31,6 +31,7 @@ mod output;
 mod pin;
 mod places;
 mod plugin;
+mod plugin_new;
 mod plugins;
 mod save;
 mod secrets;

@@ -9,11 +9,12 @@ use serde::Serialize;
 use crate::args::{OutputArgs, PluginCommand, PluginProcessArgs};
 use crate::mounted::check_mounted;
 use crate::setup::Setup;
-use crate::{control, logging, output, plugins};
+use crate::{control, logging, output, plugin_new, plugins};
 
 pub(crate) fn run(_setup: &Setup, command: &PluginCommand) -> Result<()> {
     match command {
         PluginCommand::List(args) => list(args),
+        PluginCommand::New(args) => plugin_new::run(args),
         PluginCommand::Reload(args) => tell("reload", args),
         PluginCommand::Restart(args) => tell("restart", args),
         PluginCommand::Serve(_) => unreachable!("`main` serves before it takes anything"),
