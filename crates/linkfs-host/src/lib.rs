@@ -5,9 +5,10 @@
 
 #![deny(missing_docs)]
 
+pub mod check;
 mod find;
 mod process;
 mod suggestion;
 
-pub use find::{Found, find, programs};
+pub use find::{Found, PREFIX, find, programs};
 pub use process::Launch;

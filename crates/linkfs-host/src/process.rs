@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use linkfs_provider::{Provider, ProviderError, Redactor, Result, Settings};
 
+pub(crate) use child::{Pipes, PluginChild};
+pub(crate) use connection::{END_PATIENCE, HELLO_PATIENCE, breach, line, read_line};
 use provider::PluginProcess;
 use supervisor::Supervisor;
 
@@ -55,7 +57,7 @@ impl Launch {
         Ok(Arc::new(PluginProcess::new(supervisor, &first)))
     }
 
-    fn spawn(&self) -> io::Result<Child> {
+    pub(crate) fn spawn(&self) -> io::Result<Child> {
         Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
@@ -67,7 +69,7 @@ impl Launch {
     }
 
     /// An error as it may be shown.
-    fn cleaned(&self, error: ProviderError) -> ProviderError {
+    pub(crate) fn cleaned(&self, error: ProviderError) -> ProviderError {
         ProviderError {
             message: self.redactor.hide(&error.message),
             ..error
