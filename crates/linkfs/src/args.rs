@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Link(PathArgs),
     /// Show how a mount is doing, or which mounts there are
     Status(StatusArgs),
+    /// Look for what keeps linkfs from working on this machine, and say what to do
+    Doctor(OutputArgs),
     /// See to the plugins, which know the drives
     #[command(subcommand)]
     Plugin(PluginCommand),
