@@ -7,7 +7,7 @@ use linkfs_provider::{ErrorKind, Plugin, ProviderError, Result};
 use crate::suggestion;
 
 /// What the file of a plugin program is called, before the plugin's name.
-const PREFIX: &str = "linkfs-plugin-";
+pub const PREFIX: &str = "linkfs-plugin-";
 
 /// What a drive's `plugin = "..."` names.
 #[derive(Debug)]

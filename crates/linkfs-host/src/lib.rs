@@ -5,11 +5,12 @@
 
 #![deny(missing_docs)]
 
+pub mod check;
 mod find;
 mod process;
 pub mod proxy;
 pub mod sandbox;
 mod suggestion;
 
-pub use find::{Found, find, programs};
+pub use find::{Found, PREFIX, find, programs};
 pub use process::Launch;

@@ -23,6 +23,9 @@ use linkfs_provider::{Provider, ProviderError, Redactor, Result, Settings};
 
 use crate::proxy::ProxyAddress;
 use crate::sandbox::{Program, Sandbox};
+pub(crate) use child::{Pipes, PluginChild};
+pub(crate) use connection::{END_PATIENCE, HELLO_PATIENCE, breach, line, read_line};
+pub(crate) use hosts::configured as configured_hosts;
 use provider::PluginProcess;
 use supervisor::Supervisor;
 
@@ -59,13 +62,13 @@ impl Launch {
     }
 
     /// Starts the program, which reaches its drive through `proxy`.
-    fn spawn(&self, proxy: &ProxyAddress) -> io::Result<Child> {
+    pub(crate) fn spawn(&self, proxy: &ProxyAddress) -> io::Result<Child> {
         let program = Program::at(&self.program, &self.arguments)?;
         Sandbox::new(program, &self.settings.state_dir, Some(proxy.clone())).spawn()
     }
 
     /// An error as it may be shown.
-    fn cleaned(&self, error: ProviderError) -> ProviderError {
+    pub(crate) fn cleaned(&self, error: ProviderError) -> ProviderError {
         ProviderError {
             message: self.redactor.hide(&error.message),
             ..error

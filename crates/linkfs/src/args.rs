@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Link(PathArgs),
     /// Show how a mount is doing, or which mounts there are
     Status(StatusArgs),
+    /// Look for what keeps linkfs from working on this machine, and say what to do
+    Doctor(OutputArgs),
     /// See to the plugins, which know the drives
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -128,6 +130,11 @@ pub(crate) enum PluginCommand {
     ///
     /// PLUGINS.md tells how to go on.
     New(PluginNewArgs),
+    /// Try on a plugin whether it does what every plugin has to do
+    ///
+    /// Starts it as a mount would, and prints a line for each promise. Nothing is changed on the drive without --share.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
     /// Take a new version of a drive's plugin, without a break
     ///
     /// The calls under way are answered by the process that has them. When the new version cannot open the drive, the
@@ -138,6 +145,46 @@ pub(crate) enum PluginCommand {
     /// The name of a plugin that comes with linkfs: serves it on stdin and stdout, as linkfs itself starts it.
     #[command(external_subcommand)]
     Serve(Vec<String>),
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  linkfs plugin check ./linkfs-plugin-shelf url=https://shelf.example token='{ env = \"SHELF_TOKEN\" }'
+  linkfs plugin check shelf                     with the drive of the configuration that uses it
+  linkfs plugin check shelf --drive home --expect 'a\\b' --expect ' leading blank'
+
+A VALUE is read as TOML where it is TOML, and as text otherwise.";
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// The plugin's name, or a path to its program
+    #[arg(value_name = "PROGRAM|NAME")]
+    pub(crate) plugin: String,
+    /// The settings to open a drive with; without any, the configured drive that uses the plugin
+    #[arg(value_name = "KEY=VALUE", value_parser = key_and_value, conflicts_with = "drive")]
+    pub(crate) settings: Vec<(String, String)>,
+    /// The configured drive to open, where several use the plugin
+    #[arg(long)]
+    pub(crate) drive: Option<String>,
+    /// A name that the drive's top folder is known to hold; as odd as it can be
+    #[arg(long, value_name = "NAME")]
+    pub(crate) expect: Vec<String>,
+    /// Make a share of a file, for anyone and a day, and revoke it
+    #[arg(long)]
+    pub(crate) share: bool,
+    /// Watch the plugin's memory for fewer calls
+    #[arg(long)]
+    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        // The text may be a secret.
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -429,6 +476,9 @@ mod tests {
             "linkfs umount --lazy /mnt",
             "linkfs ls work:/a --json --config c.toml",
             "linkfs status",
+            "linkfs doctor --json",
+            "linkfs plugin check ./p --quick --expect a --share url=u token={env='T'}",
+            "linkfs plugin check p --drive work --json",
             "linkfs pin /mnt/a /mnt/b --no-wait",
             "linkfs unpin /mnt/a",
             "linkfs share /mnt/a /mnt/b --expires 7d --password auto --audience members --users a,b",
@@ -452,6 +502,9 @@ mod tests {
             "linkfs pin",
             "linkfs ls :/a",
             "linkfs share",
+            "linkfs plugin check",
+            "linkfs plugin check p url",
+            "linkfs plugin check p url=u --drive work",
             "linkfs share /mnt/a --password fake-code",
             "linkfs save https://x.test/s",
             "linkfs save https://x.test/s --to /mnt/a --password fake-code",

@@ -135,6 +135,40 @@ impl Config {
         bail!("{path} has no drive \"{name}\" (it has: {known})");
     }
 
+    /// A drive of these settings, in no file; each value is TOML or, if it is not, text.
+    ///
+    /// # Errors
+    /// For a secret: everybody can read the command line.
+    pub(crate) fn drive_of(plugin: &str, settings: &[(String, String)]) -> Result<DriveConfig> {
+        let mut table = toml::Table::new();
+        for (key, value) in settings {
+            let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+                .ok()
+                .and_then(|mut table| table.remove("value"))
+                .unwrap_or_else(|| toml::Value::String(value.clone()));
+            table.insert(key.clone(), value);
+        }
+        table.insert("plugin".to_owned(), plugin.into());
+        let drives = toml::Table::from_iter([("check".to_owned(), toml::Value::Table(table))]);
+        let text = toml::Table::from_iter([("drives".to_owned(), toml::Value::Table(drives))]);
+        let mut config = parse(&Source {
+            path: Path::new("command line"),
+            text: &text.to_string(),
+            is_private: true,
+        })?;
+        let drive = config.drives.remove("check");
+        let drive = drive.context("the settings make no drive")?;
+        for (key, setting) in drive.secret_settings() {
+            if matches!(setting.value, SettingValue::Plain(_)) {
+                bail!(
+                    "`{key}` is a secret, and everybody can read the command line: \
+                     write {key}='{{ env = \"NAME\" }}'"
+                );
+            }
+        }
+        Ok(drive)
+    }
+
     /// The folder of what may be lost: the one that is named, or the usual one.
     pub(crate) fn cache_directory(&self) -> Result<PathBuf> {
         let Some(named) = &self.cache.directory else {
@@ -310,6 +344,36 @@ mod tests {
         assert_eq!(keys, ["space", "token"]);
         let variables: Vec<_> = config.secret_variables().into_iter().collect();
         assert_eq!(variables, ["KOODRIVE_TOKEN"]);
+    }
+
+    #[test]
+    fn settings_on_the_command_line_are_toml_or_text() {
+        let settings = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect();
+            Config::drive_of("p", &pairs)
+        };
+        let drive = settings(&[
+            ("url", "https://x.test/?a=b"),
+            ("count", "3"),
+            ("text", "'3'"),
+            ("token", "{ env = 'T' }"),
+        ]);
+        let drive = drive.unwrap();
+        let plain = |key: &str| match &drive.settings[key].value {
+            SettingValue::Plain(value) => value.expose().clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(drive.plugin, "p");
+        assert_eq!(plain("url"), "https://x.test/?a=b");
+        assert_eq!((plain("count"), plain("text")), (3.into(), "3".into()));
+        let variable = &drive.settings["token"].value;
+        assert!(matches!(variable, SettingValue::Environment(name) if name == "T"));
+        let refused = settings(&[("token", "s3cret")]).unwrap_err().to_string();
+        assert!(refused.contains("`token` is a secret"), "{refused}");
+        assert!(!refused.contains("s3cret"), "{refused}");
     }
 
     #[test]

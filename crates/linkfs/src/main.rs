@@ -12,6 +12,7 @@ mod daemon;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod doctor;
 mod drive_path;
 mod drives;
 #[cfg(feature = "demo")]
@@ -89,6 +90,7 @@ fn run(args: Args) -> Result<()> {
         Command::Cat { file } => cat::run(&setup, &file),
         Command::Link(args) => link::run(&setup, &args),
         Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => doctor::run(&setup, &args),
         Command::Pin(args) => pin::pin(&args),
         Command::Plugin(command) => plugin::run(&setup, &command),
         Command::Save(args) => save::save(&args),

@@ -37,6 +37,11 @@ pub(crate) fn drive_state(drive: &str) -> Result<PathBuf> {
     Ok(state()?.join("drives").join(drive))
 }
 
+/// The same for a plugin that is checked with settings of no configured drive.
+pub(crate) fn check_state(plugin: &str) -> Result<PathBuf> {
+    Ok(state()?.join("checks").join(plugin))
+}
+
 /// Where what may be lost is kept from one mount to the next, when no other folder is named.
 pub(crate) fn cache() -> Result<PathBuf> {
     Ok(base("XDG_CACHE_HOME", ".cache")?.join("linkfs"))

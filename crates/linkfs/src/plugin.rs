@@ -1,5 +1,7 @@
 //! `linkfs plugin`: the plugins there are, and the processes that they run in.
 
+mod check;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,10 +13,11 @@ use crate::mounted::check_mounted;
 use crate::setup::Setup;
 use crate::{control, logging, output, plugin_new, plugins};
 
-pub(crate) fn run(_setup: &Setup, command: &PluginCommand) -> Result<()> {
+pub(crate) fn run(setup: &Setup, command: &PluginCommand) -> Result<()> {
     match command {
         PluginCommand::List(args) => list(args),
         PluginCommand::New(args) => plugin_new::run(args),
+        PluginCommand::Check(args) => check::run(setup, args),
         PluginCommand::Reload(args) => tell("reload", args),
         PluginCommand::Restart(args) => tell("restart", args),
         PluginCommand::Serve(_) => unreachable!("`main` serves before it takes anything"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use linkfs_host::{Found, Launch};
 use linkfs_provider::{Plugin, Provider, Redactor, Secret, Settings};
 
@@ -67,26 +67,28 @@ pub(crate) async fn open(
                 .await
                 .with_context(|| format!("no answer within {seconds} s"))??)
         }
+        Found::Program(_) if opening.in_process => {
+            bail!("`in_process` is for the plugins that come with linkfs")
+        }
+        _ => Ok(launch(name, found, opening)?.open().await?),
+    }
+}
+
+/// How a plugin's process is started.
+///
+/// # Errors
+/// When this program's own file is not known.
+pub(crate) fn launch(name: &str, found: &Found<'_>, opening: Opening) -> Result<Launch> {
+    let (program, arguments) = match found {
         Found::BuiltIn(_) => {
             let program = env::current_exe().context("cannot find this program's own file")?;
             let details = (0..opening.verbosity).map(|_| "-v");
             let arguments = details.chain(["plugin", name]).map(str::to_owned);
-            let arguments = arguments.collect();
-            Ok(launch(name, program, arguments, opening).open().await?)
+            (program, arguments.collect())
         }
-        Found::Program(program) => {
-            ensure!(
-                !opening.in_process,
-                "`in_process` is for the plugins that come with linkfs"
-            );
-            let launch = launch(name, program.clone(), Vec::new(), opening);
-            Ok(launch.open().await?)
-        }
-    }
-}
-
-fn launch(name: &str, program: PathBuf, arguments: Vec<String>, opening: Opening) -> Launch {
-    Launch {
+        Found::Program(program) => (program.clone(), Vec::new()),
+    };
+    Ok(Launch {
         name: name.to_owned(),
         program,
         arguments,
@@ -94,5 +96,5 @@ fn launch(name: &str, program: PathBuf, arguments: Vec<String>, opening: Opening
         redactor: Redactor::new(opening.secrets),
         patience: opening.deadline,
         silence: opening.deadline.mul_f64(SILENCE_SHARE),
-    }
+    })
 }

@@ -69,9 +69,9 @@ struct Shares {
 
 /// A mount in the list of all.
 #[derive(Serialize)]
-struct Listed {
+pub(crate) struct Listed {
     folder: String,
-    state: &'static str,
+    pub(crate) state: &'static str,
     pid: Option<u32>,
     /// What it says of itself, or why it says nothing.
     status: Option<serde_json::Value>,
@@ -112,7 +112,7 @@ fn show_all(json: bool) -> Result<()> {
     output::text(&output::table(&rows, [false, false, false]))
 }
 
-fn listed(mount: &Mount) -> Listed {
+pub(crate) fn listed(mount: &Mount) -> Listed {
     let answer = read(&mount.folder);
     let status = answer
         .as_ref()
@@ -140,7 +140,7 @@ fn silence(error: &io::Error) -> &'static str {
     }
 }
 
-fn row(mount: &Listed) -> [String; 3] {
+pub(crate) fn row(mount: &Listed) -> [String; 3] {
     let folder = output::shown(&mount.folder);
     let more = match mount.state {
         "ok" => drive_states(mount.status.as_ref()),

@@ -9,25 +9,25 @@ use tokio::sync::oneshot;
 
 /// A plugin's process, and the pipes to it. It is killed when it is dropped.
 #[derive(Debug)]
-pub(super) struct PluginChild {
-    pub(super) pid: u32,
+pub(crate) struct PluginChild {
+    pub(crate) pid: u32,
     pidfd: OwnedFd,
 }
 
 /// What is to be done with a new process.
 #[derive(Debug)]
-pub(super) struct Pipes {
-    pub(super) stdin: ChildStdin,
-    pub(super) stdout: ChildStdout,
-    pub(super) stderr: ChildStderr,
+pub(crate) struct Pipes {
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stdout: ChildStdout,
+    pub(crate) stderr: ChildStderr,
     /// How it ended.
-    pub(super) ended: oneshot::Receiver<ExitStatus>,
+    pub(crate) ended: oneshot::Receiver<ExitStatus>,
 }
 
 impl PluginChild {
     /// Starts a process with `spawn`, on a thread of its own, which ends with it: the kernel kills the
     /// process when the thread that started it is gone, and so it never outlives us.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         spawn: impl FnOnce() -> io::Result<Child> + Send + 'static,
     ) -> io::Result<(PluginChild, Pipes)> {
         let (started, starting) = oneshot::channel();
@@ -68,7 +68,7 @@ impl PluginChild {
     }
 
     /// Ends the process at once, if it is there still.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         kill(&self.pidfd);
     }
 }

@@ -20,9 +20,9 @@ use super::{Launch, hosts};
 use crate::proxy::Proxy;
 
 /// How long a plugin may take to say hello: that needs neither its configuration nor the network.
-const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a process may take to end after its stdin has, before it is killed.
-const END_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long is waited to learn how a process ended that said nothing more.
 const STATUS_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a call that waits for work of the drive's own may keep a plugin silent.
@@ -445,7 +445,7 @@ async fn next<T: DeserializeOwned>(
 }
 
 /// What is wrong with a line; nothing of it is repeated, it may be anything.
-fn breach(text: &[u8]) -> String {
+pub(crate) fn breach(text: &[u8]) -> String {
     match std::str::from_utf8(text) {
         Err(_) => "it wrote a line that is not UTF-8".to_owned(),
         Ok(_) if serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err() => {
@@ -463,7 +463,9 @@ async fn how_it_ended(ended: &mut oneshot::Receiver<ExitStatus>) -> String {
 }
 
 /// The next line, `None` at the end; what stands there without an end is no line.
-async fn read_line(stdout: &mut BufReader<ChildStdout>) -> Result<Option<Vec<u8>>, String> {
+pub(crate) async fn read_line(
+    stdout: &mut BufReader<ChildStdout>,
+) -> Result<Option<Vec<u8>>, String> {
     let mut text = Vec::new();
     let longest = u64::try_from(wire::LONGEST_LINE).unwrap_or(u64::MAX);
     let read = stdout.take(longest).read_until(b'\n', &mut text).await;
@@ -560,7 +562,7 @@ fn note(plugin: &str, pid: u32, line: &str) {
     }
 }
 
-fn line(message: &impl Serialize) -> Vec<u8> {
+pub(crate) fn line(message: &impl Serialize) -> Vec<u8> {
     let mut text =
         serde_json::to_vec(message).expect("messages have text keys and no failing parts");
     text.push(b'\n');

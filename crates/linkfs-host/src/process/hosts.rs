@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::proxy::AllowedHosts;
 
 /// The hosts that a drive's configuration names: whoever writes an address there wants it to be used.
-pub(super) fn configured(settings: &Settings) -> AllowedHosts {
+pub(crate) fn configured(settings: &Settings) -> AllowedHosts {
     let hosts = AllowedHosts::new();
     for value in settings.config.expose().values() {
         allow(value, &hosts);

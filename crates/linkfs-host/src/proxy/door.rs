@@ -1,6 +1,6 @@
 //! Who comes in, and where each request goes.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -47,27 +47,52 @@ pub(super) struct Door {
     credentials: Secret<String>,
     connector: Connector,
     forwarder: Forwarder,
-    warned_of: Mutex<HashSet<String>>,
-    last_refusal: Arc<LastRefusal>,
+    traffic: Arc<Traffic>,
 }
 
-/// What was refused last: a client of a tunnel does not learn why it has none.
+/// What has come of a plugin's connections so far.
 #[derive(Debug, Default)]
-pub(super) struct LastRefusal(Mutex<Option<(Instant, String)>>);
+pub(super) struct Traffic(Mutex<Seen>);
 
-impl LastRefusal {
-    fn note(&self, reason: &str) {
-        *self.lock() = Some((Instant::now(), reason.to_owned()));
+#[derive(Debug, Default)]
+struct Seen {
+    has_passed: bool,
+    /// A client of a tunnel does not learn why it has none.
+    last_refusal: Option<(Instant, String)>,
+    /// Why hosts were forbidden: once for each, for so many of them.
+    forbidden: BTreeSet<String>,
+}
+
+impl Traffic {
+    fn note_passed(&self) {
+        self.lock().has_passed = true;
+    }
+
+    /// Whether nobody has been told of that refusal before.
+    fn note_refusal(&self, refusal: &Refusal) -> bool {
+        let mut seen = self.lock();
+        let reason = refusal.message.clone();
+        seen.last_refusal = Some((Instant::now(), reason.clone()));
+        let is_forbidden = refusal.status == StatusCode::FORBIDDEN;
+        is_forbidden && seen.forbidden.len() < MOST_WARNINGS && seen.forbidden.insert(reason)
     }
 
     /// The last refusal after `then`.
-    pub(super) fn since(&self, then: Instant) -> Option<String> {
-        let last = self.lock();
-        let (when, reason) = last.as_ref()?;
+    pub(super) fn refusal_since(&self, then: Instant) -> Option<String> {
+        let seen = self.lock();
+        let (when, reason) = seen.last_refusal.as_ref()?;
         (*when >= then).then(|| reason.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+    pub(super) fn has_passed(&self) -> bool {
+        self.lock().has_passed
+    }
+
+    pub(super) fn forbidden(&self) -> Vec<String> {
+        self.lock().forbidden.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,13 +104,12 @@ impl Door {
             credentials: address.credentials(),
             forwarder: Forwarder::new(connector.clone()),
             connector,
-            warned_of: Mutex::default(),
-            last_refusal: Arc::default(),
+            traffic: Arc::default(),
         }
     }
 
-    pub(super) fn last_refusal(&self) -> Arc<LastRefusal> {
-        self.last_refusal.clone()
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.clone()
     }
 
     /// Serves until it is dropped, and its connections with it.
@@ -152,7 +176,13 @@ impl Door {
                 .await
                 .map(|r| r.map(Either::Left)),
         };
-        Ok(answer.unwrap_or_else(|refusal| self.refuse(&refusal)))
+        Ok(match answer {
+            Ok(answer) => {
+                self.traffic.note_passed();
+                answer
+            }
+            Err(refusal) => self.refuse(&refusal),
+        })
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
@@ -182,21 +212,12 @@ impl Door {
 
     fn refuse(&self, refusal: &Refusal) -> Response<Body> {
         let reason = refusal.message.as_str();
-        self.last_refusal.note(reason);
-        if refusal.status == StatusCode::FORBIDDEN && self.is_news(reason) {
+        if self.traffic.note_refusal(refusal) {
             tracing::warn!(reason, "a plugin asked for a host that it may not reach");
         } else {
             tracing::debug!(reason, "a plugin's request was refused");
         }
         text(refusal.status, reason)
-    }
-
-    fn is_news(&self, reason: &str) -> bool {
-        let mut warned_of = self
-            .warned_of
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        warned_of.len() < MOST_WARNINGS && warned_of.insert(reason.to_owned())
     }
 }
 

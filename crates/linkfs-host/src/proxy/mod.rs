@@ -11,7 +11,7 @@ mod connect;
 mod door;
 mod forward;
 
-use door::LastRefusal;
+use door::Traffic;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -59,7 +59,7 @@ impl ProxyAddress {
 pub struct Proxy {
     address: ProxyAddress,
     serving: AbortHandle,
-    last_refusal: Arc<LastRefusal>,
+    traffic: Arc<Traffic>,
 }
 
 impl Proxy {
@@ -74,12 +74,12 @@ impl Proxy {
             password: random_password()?,
         };
         let door = door::Door::new(&address, allowed);
-        let last_refusal = door.last_refusal();
+        let traffic = door.traffic();
         let serving = tokio::spawn(door.serve(listener)).abort_handle();
         Ok(Proxy {
             address,
             serving,
-            last_refusal,
+            traffic,
         })
     }
 
@@ -88,9 +88,19 @@ impl Proxy {
         &self.address
     }
 
+    /// Whether any request was handed on, or any tunnel opened.
+    pub fn has_passed_any(&self) -> bool {
+        self.traffic.has_passed()
+    }
+
+    /// Why hosts that were asked for may not be reached, each once.
+    pub fn forbidden(&self) -> Vec<String> {
+        self.traffic.forbidden()
+    }
+
     /// Why the last connection after `then` that was not to be had, was not.
     pub fn refusal_since(&self, then: Instant) -> Option<String> {
-        self.last_refusal.since(then)
+        self.traffic.refusal_since(then)
     }
 }
 
