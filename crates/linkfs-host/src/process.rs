@@ -13,6 +13,7 @@ mod supervisor;
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use linkfs_provider::{Provider, ProviderError, Redactor, Result, Settings};
 
 use provider::PluginProcess;
+use rustix::process::Signal;
 use supervisor::Supervisor;
 
 /// How a plugin's process is started and watched.
@@ -56,14 +58,23 @@ impl Launch {
     }
 
     fn spawn(&self) -> io::Result<Child> {
-        Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
             .env_clear()
             .current_dir("/")
+            // What it starts ends with it, see `child`.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .stderr(Stdio::piped());
+        let die_with_us = || {
+            let signal = Some(Signal::KILL);
+            Ok(rustix::process::set_parent_process_death_signal(signal)?)
+        };
+        // SAFETY: in the new process it makes one system call, and touches no memory of ours.
+        unsafe { command.pre_exec(die_with_us) };
+        command.spawn()
     }
 
     /// An error as it may be shown.
