@@ -1,7 +1,7 @@
 //! A provider in a process of its own.
 //!
 //! - [`Launch`] says how the process is started; `child` starts and kills it;
-//! - `connection` is one running process: questions in, answers out, until it ends;
+//! - `connection` is one running process: questions in, answers out, until it ends; its `stderr` goes to the log;
 //! - `supervisor` sees to it that there is one: it starts, restarts and replaces it, after a `back_off`;
 //! - `provider` is what linkfs sees of all that: a [`Provider`].
 
@@ -9,6 +9,7 @@ mod back_off;
 mod child;
 mod connection;
 mod provider;
+mod stderr;
 mod supervisor;
 
 use std::ffi::OsString;

@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::Launch;
 use super::child::{Pipes, PluginChild};
+use super::stderr::log;
 
 /// How long a plugin may take to say hello: that needs neither its configuration nor the network.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
@@ -24,8 +25,6 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long is waited to learn how a process ended that said nothing more.
 const STATUS_PATIENCE: Duration = Duration::from_millis(500);
-/// A line on stderr is cut to this many bytes for the log.
-const LONGEST_LOG_LINE: u64 = 2_000;
 
 /// A running plugin process whose drive is open: questions in, answers out.
 #[derive(Debug)]
@@ -444,25 +443,6 @@ async fn watch(connection: Weak<Connection>, silence: Duration) {
                 return connection.stop();
             }
         }
-    }
-}
-
-/// What a plugin writes to stderr goes to our log, without the secrets it was given.
-async fn log(launch: Arc<Launch>, pid: u32, stderr: ChildStderr) {
-    let mut stderr = BufReader::new(stderr);
-    let mut text = Vec::new();
-    loop {
-        text.clear();
-        let read = (&mut stderr)
-            .take(LONGEST_LOG_LINE)
-            .read_until(b'\n', &mut text)
-            .await;
-        if !matches!(read, Ok(bytes) if bytes > 0) {
-            return;
-        }
-        let line = String::from_utf8_lossy(&text);
-        let line = launch.redactor.hide(line.trim_end());
-        tracing::info!(plugin = launch.name, pid, "{}", line.escape_debug());
     }
 }
 
