@@ -5,6 +5,7 @@
 //! must have been built: `scripts/test` does that.
 
 mod app_key;
+mod carriage;
 mod control_group;
 mod drives;
 mod foreground;
@@ -14,6 +15,7 @@ mod program;
 mod tools;
 
 pub use app_key::AppKey;
+pub use carriage::Carriage;
 pub use control_group::ControlGroup;
 pub use drives::{DriveKind, DriveSetup};
 pub use foreground::Foreground;
