@@ -22,7 +22,7 @@ pub use foreground::Foreground;
 pub use mounted::{MountBuilder, Mounted, is_mounted};
 pub use outcomes::{assert_at_rest, errno, is_at_rest, read_all, true_bytes, within};
 pub use program::{Home, drive_section, linkfs_binary};
-pub use tools::{Outcome, eventually, run, run_with, shell};
+pub use tools::{Outcome, eventually, read_and_forget, run, run_with, shell};
 
 use linkfs_emulator::{ROOT_ID, Tree};
 
