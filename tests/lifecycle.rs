@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use linkfs_emulator::{EmulatedDrive, ROOT_ID, Tree};
 use linkfs_tests::{
-    DriveKind, Foreground, Home, MountBuilder, Mounted, Outcome, eventually, is_mounted,
+    Carriage, DriveKind, Foreground, Home, MountBuilder, Mounted, Outcome, eventually, is_mounted,
     linkfs_binary, on_every_drive, run,
 };
 
@@ -97,10 +97,16 @@ impl Scene {
         self.status()["pid"].as_u64().expect("a pid") as u32
     }
 
-    /// The process of the drive's plugin.
-    fn plugin_pid(&self) -> u32 {
-        let pid = &self.status()["drives"][0]["plugin"]["pid"];
-        pid.as_u64().expect("a pid") as u32
+    /// The process that serves the mount, and the drive's plugin's where it has one.
+    fn processes_at_work(&self) -> Vec<PathBuf> {
+        let plugin = self.status()["drives"][0]["plugin"]["pid"].as_u64();
+        assert_eq!(
+            plugin.is_some(),
+            Carriage::of_this_run() == Carriage::Process
+        );
+        let pids = [u64::from(self.pid())].into_iter().chain(plugin);
+        pids.map(|pid| PathBuf::from(format!("/proc/{pid}")))
+            .collect()
     }
 
     fn status(&self) -> serde_json::Value {
@@ -486,8 +492,7 @@ fn a_script_that_captures_the_output_goes_on() {
     assert_eq!(target("fd/1"), Path::new("/dev/null"));
     assert!(target("fd/2").ends_with("state/linkfs/linkfs.log"));
     assert_eq!(target("cwd"), Path::new("/"));
-    let plugin = PathBuf::from(format!("/proc/{}", scene.plugin_pid()));
-    for process in [&process, &plugin] {
+    for process in scene.processes_at_work() {
         let files = fs::read_dir(process.join("fd")).expect("its descriptors");
         let mut files = files.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
         let holder = process.display();

@@ -10,17 +10,10 @@ use std::process::Stdio;
 
 use linkfs_emulator::{ROOT_ID, Tree, dingtalk, koodrive, pds};
 use linkfs_tests::{
-    Foreground, Home, Mounted, Outcome, errno, eventually, mib, read_all, run, true_bytes,
+    Foreground, Home, Mounted, Outcome, drive_section, errno, eventually, mib, read_all, run,
+    true_bytes,
 };
 use serde_json::Value;
-
-/// The section of a drive.
-fn section(name: &str, keys: &Value) -> String {
-    let keys = keys.as_object().expect("an object of keys");
-    // Strings, numbers and booleans are written alike in JSON and TOML.
-    let lines = keys.iter().map(|(key, value)| format!("{key} = {value}\n"));
-    format!("[drives.{name}]\n{}\n", lines.collect::<String>())
-}
 
 /// Two files and what the drive calls the first.
 fn tree() -> (Tree, String) {
@@ -137,9 +130,9 @@ fn drives_and_the_spaces_of_their_accounts_are_listed() {
     pds.knobs().update(|knobs| knobs.group_drives = 1);
     let home = Home::new();
     let drives = [
-        section("files", &koodrive.mount_config()),
-        section("photos", &pds.mount_config()),
-        section("team", &dingtalk.mount_config()),
+        drive_section("files", &koodrive.mount_config()),
+        drive_section("photos", &pds.mount_config()),
+        drive_section("team", &dingtalk.mount_config()),
     ];
     home.configure(&drives.concat());
     let listed = home.run_linkfs(&["drives"]).success();
@@ -199,9 +192,9 @@ impl Scene {
         drop(refused);
         let sections = [
             "[mount]\ndeadline = \"3s\"\nlisting_ttl = \"10ms\"\n".to_owned(),
-            section("away", &away),
-            section("refused", &bad),
-            section("well", &well.mount_config()),
+            drive_section("away", &away),
+            drive_section("refused", &bad),
+            drive_section("well", &well.mount_config()),
         ];
         let home = Home::new();
         home.configure(&sections.concat());

@@ -17,7 +17,8 @@ use std::thread;
 use linkfs_emulator::koodrive::{Credentials, Emulator, Options};
 use linkfs_emulator::{Action, ROOT_ID, Rule, Tree};
 use linkfs_tests::{DriveKind, on_every_drive, tree_with_file};
-use linkfs_tests::{Foreground, Home, Mounted, Outcome, eventually, run};
+use linkfs_tests::{Foreground, Home, Mounted, Outcome, drive_section, eventually, run};
+use serde_json::json;
 
 const TOKEN: &str = "CANARY-token-8d1f";
 const SESSION_ID: &str = "CANARY-session-77aa";
@@ -663,7 +664,7 @@ fn only_link_prints_a_link() {
 #[test]
 fn a_mistake_in_the_configuration_is_told_without_the_secret() {
     let mut scene = Scene::new(Mode::Token, Kept::Environment);
-    let section = "[drives.work]\nplugin = \"koodrive\"\nspace = \"S\"\n";
+    let section = drive_section("work", &json!({"plugin": "koodrive", "space": "S"}));
     let target = scene.folder();
     let target = target.to_str().expect("text").to_owned();
     let drive = |line: &str| format!("{section}{line}\n");
@@ -737,7 +738,7 @@ fn a_mistake_in_the_configuration_is_told_without_the_secret() {
 fn a_secret_that_cannot_be_used_is_not_shown() {
     let mut scene = Scene::new(Mode::Token, Kept::Environment);
     let home = scene.home.path().to_owned();
-    let section = "[drives.work]\nplugin = \"koodrive\"\nspace = \"S\"\n";
+    let section = drive_section("work", &json!({"plugin": "koodrive", "space": "S"}));
 
     scene
         .home

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use linkfs_emulator::pds::{Emulator, Options, file_id};
 use linkfs_emulator::{Action, ROOT_ID, Rule, Tree, generated_bytes};
-use linkfs_provider::{ErrorKind, ItemId, Provider, Secret, Settings};
+use linkfs_provider::{ErrorKind, ItemId, Provider, Secret};
 use serde_json::{Value, json};
+
+use crate::rig;
 
 /// Mounts' own drives know where a share is shown by its domain; here nothing is shown.
 const ADDRESS: &str = "https://bj9.apps.aliyunpds.com/disk/s/";
@@ -50,11 +52,10 @@ impl Stage {
         });
         let fields = config.as_object_mut().expect("keys");
         fields.extend(more.as_object().expect("keys").clone());
-        let settings = Settings {
-            config: Secret::new(fields.clone()),
-            state_dir: Path::new("/nonexistent/linkfs").to_owned(),
-        };
-        let opened = (linkfs_plugin_pds::PLUGIN.open)(settings).await;
+        let password = fields["password"].as_str().expect("text").to_owned();
+        let settings = rig::settings(fields.clone(), Path::new("/nonexistent/linkfs"));
+        let secrets = vec![Secret::new(password)];
+        let opened = rig::open(&linkfs_plugin_pds::PLUGIN, settings, secrets).await;
         opened.expect("the share opens")
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use linkfs_emulator::koodrive::{Emulator, Options};
 use linkfs_emulator::{ROOT_ID, Tree};
-use linkfs_provider::{ErrorKind, ItemId, Provider, Receiving, Secret, Settings, TaskState};
+use linkfs_provider::{ErrorKind, ItemId, Provider, Receiving, Secret, TaskState};
 use serde_json::{Map, Value};
 
-use crate::rig::{link, list_all, plugin_keys};
+use crate::rig::{self, link, list_all, plugin_keys};
 
 const CODE: &str = "Zx81kk02";
 const BYTES: &str = "bytes of others";
@@ -50,11 +50,8 @@ impl Others {
 }
 
 async fn open(config: Map<String, Value>) -> Arc<dyn Provider> {
-    let settings = Settings {
-        config: Secret::new(config),
-        state_dir: std::env::temp_dir().join("linkfs-never-written"),
-    };
-    let opened = (linkfs_plugin_koodrive::PLUGIN.open)(settings).await;
+    let settings = rig::settings(config, &std::env::temp_dir().join("linkfs-never-written"));
+    let opened = rig::open(&linkfs_plugin_koodrive::PLUGIN, settings, Vec::new()).await;
     opened.expect("the provider opens")
 }
 

@@ -1,10 +1,13 @@
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use linkfs_emulator::{EmulatedDrive, Tree};
+use linkfs_host::Launch;
 use linkfs_provider::{
-    Item, ItemId, Link, Plugin, Provider, ProviderError, Secret, Settings, ShareTerms,
+    Item, ItemId, Link, Plugin, Provider, Redactor, Result, Secret, Settings, ShareTerms,
 };
+use linkfs_tests::{Carriage, linkfs_binary};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -87,11 +90,12 @@ impl Rig {
     }
 
     pub(crate) async fn open_with(&self, login: &Login) -> Arc<dyn Provider> {
-        let settings = Settings {
-            config: Secret::new(login.config.clone()),
-            state_dir: self.state.path().to_owned(),
-        };
-        let opened = (self.plugin.open)(settings).await;
+        let secrets = login.secrets.iter().map(|key| {
+            let value = login.config[*key].as_str();
+            Secret::new(value.expect("a secret is text").to_owned())
+        });
+        let settings = settings(login.config.clone(), self.state.path());
+        let opened = open(&self.plugin, settings, secrets.collect()).await;
         opened.expect("the provider opens")
     }
 
@@ -113,6 +117,38 @@ impl Rig {
         };
         let calls = counts.calls.iter().filter(|(call, _)| is_named(call));
         calls.map(|(_, count)| count).sum()
+    }
+}
+
+pub(crate) fn settings(config: Map<String, Value>, state_dir: &Path) -> Settings {
+    Settings {
+        config: Secret::new(config),
+        state_dir: state_dir.to_owned(),
+    }
+}
+
+/// Opens a drive with this run's carriage: in a process that the program starts, as it does for a mount, or
+/// in this one. `secrets` are those of the settings' values that nobody may see.
+pub(crate) async fn open(
+    plugin: &Plugin,
+    settings: Settings,
+    secrets: Vec<Secret<String>>,
+) -> Result<Arc<dyn Provider>> {
+    match Carriage::of_this_run() {
+        Carriage::InProcess => (plugin.open)(settings).await,
+        Carriage::Process => {
+            let launch = Launch {
+                name: plugin.name.to_owned(),
+                program: linkfs_binary(),
+                // All that it can log is to be seen.
+                arguments: ["-vvv", "plugin", plugin.name].map(Into::into).into(),
+                settings,
+                redactor: Redactor::new(secrets),
+                patience: HANG,
+                silence: HANG,
+            };
+            launch.open().await
+        }
     }
 }
 
@@ -142,10 +178,7 @@ pub(crate) async fn list_all(provider: &dyn Provider, folder: &ItemId) -> Vec<It
 }
 
 /// The links of any number of files, in as few calls as the provider takes.
-pub(crate) async fn links(
-    provider: &dyn Provider,
-    files: &[ItemId],
-) -> Vec<Result<Link, ProviderError>> {
+pub(crate) async fn links(provider: &dyn Provider, files: &[ItemId]) -> Vec<Result<Link>> {
     let mut links = Vec::new();
     for batch in files.chunks(provider.about().links_per_call) {
         let answers = provider.links(batch).await;
@@ -156,6 +189,6 @@ pub(crate) async fn links(
 }
 
 /// The link of one file, or why there is none.
-pub(crate) async fn link(provider: &dyn Provider, file: &ItemId) -> Result<Link, ProviderError> {
+pub(crate) async fn link(provider: &dyn Provider, file: &ItemId) -> Result<Link> {
     links(provider, std::slice::from_ref(file)).await.remove(0)
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use linkfs_emulator::{Action, ROOT_ID, Rule, Tree};
 use linkfs_provider::{Link, Provider};
 use serde_json::Value;
+use tokio::task::yield_now;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::rig::{Login, Rig, Start, link};
@@ -34,6 +35,7 @@ impl Log {
             let log = Log::default();
             let sink = log.clone();
             tracing_subscriber::fmt()
+                .with_ansi(false)
                 .with_max_level(LevelFilter::TRACE)
                 .with_writer(move || sink.clone())
                 .init();
@@ -44,6 +46,21 @@ impl Log {
     fn text(&self) -> String {
         let bytes = self.0.lock().expect("log lock");
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The text with all that this provider has to say, which comes by another way than its answers where it
+    /// is a process of its own.
+    async fn complete_text(&self, provider: Arc<dyn Provider>) -> String {
+        let pid = provider.process().and_then(|process| process.state().pid);
+        drop(provider);
+        if let Some(pid) = pid {
+            let last = format!(" pid={pid} ");
+            let is_last = |line: &str| line.contains("stderr has ended") && line.contains(&last);
+            while !self.text().lines().any(|line| is_last(&format!("{line} "))) {
+                yield_now().await;
+            }
+        }
+        self.text()
     }
 }
 
@@ -98,9 +115,10 @@ pub(crate) async fn nothing_shown_holds_a_credential(start: Start) {
         fail_in_every_way(&rig, &*provider, &secrets, &mut shown).await;
         secrets.extend(kept(&rig));
         secrets.extend(secrets_of_link(&link));
-        let log = log.text();
+        let log = log.complete_text(provider).await;
+        let name = rig.plugin.name;
         assert!(
-            log.contains(rig.plugin.name),
+            log.contains(&format!(" linkfs_plugin_{name}")),
             "the log holds the plugin's own lines"
         );
         // A token that is shown in part is shown: the emulators' have parts with a dot between.

@@ -5,6 +5,7 @@
 //! must have been built: `scripts/test` does that.
 
 mod app_key;
+mod carriage;
 mod control_group;
 mod drives;
 mod foreground;
@@ -14,13 +15,14 @@ mod program;
 mod tools;
 
 pub use app_key::AppKey;
+pub use carriage::Carriage;
 pub use control_group::ControlGroup;
 pub use drives::{DriveKind, DriveSetup};
 pub use foreground::Foreground;
 pub use mounted::{MountBuilder, Mounted, is_mounted};
 pub use outcomes::{assert_at_rest, errno, is_at_rest, read_all, true_bytes, within};
 pub use program::{Home, drive_section, linkfs_binary};
-pub use tools::{Outcome, eventually, run, run_with, shell};
+pub use tools::{Outcome, eventually, read_and_forget, run, run_with, shell};
 
 use linkfs_emulator::{ROOT_ID, Tree};
 

@@ -17,6 +17,7 @@ const DRIVE: &str = "work";
 /// How to mount an emulated drive.
 #[derive(Debug)]
 pub struct MountBuilder {
+    drive: String,
     keys: Value,
     deadline: String,
     listing_ttl: String,
@@ -72,6 +73,13 @@ impl MountBuilder {
         self
     }
 
+    /// What the drive is called.
+    #[must_use]
+    pub fn drive(mut self, name: &str) -> Self {
+        self.drive = name.into();
+        self
+    }
+
     /// All keys of the drive's section, in the place of the emulator's.
     #[must_use]
     pub fn keys(mut self, keys: Value) -> Self {
@@ -108,7 +116,7 @@ impl MountBuilder {
             "[cache]\nmemory = \"{}\"\n{disk}\n[mount]\ndeadline = \"{}\"\nlisting_ttl = \"{}\"\n\n",
             self.memory, self.deadline, self.listing_ttl
         );
-        general + &self.sections + "\n" + &drive_section(DRIVE, &self.keys)
+        general + &self.sections + "\n" + &drive_section(&self.drive, &self.keys)
     }
 
     /// Mounts, and returns when the mount can be used.
@@ -117,11 +125,25 @@ impl MountBuilder {
     /// When mounting fails.
     #[track_caller]
     pub fn mount(self) -> Mounted {
-        let home = Home::new();
+        let what = [self.drive.clone()];
+        self.mount_what(Home::new(), &what)
+    }
+
+    /// Mounts all drives of the configuration, each as a folder, in this home.
+    ///
+    /// # Panics
+    /// When mounting fails.
+    #[track_caller]
+    pub fn mount_all(self, home: Home) -> Mounted {
+        self.mount_what(home, &[])
+    }
+
+    #[track_caller]
+    fn mount_what(self, home: Home, what: &[String]) -> Mounted {
         home.configure(&self.config());
         let folder = home.path().join("drive");
         fs::create_dir(&folder).expect("the mount's folder is made");
-        let command = mount_command(&home, &folder, &self.arguments);
+        let command = mount_command(&home, what, &folder, &self.arguments);
         let command = match &self.group {
             Some(group) => group.launch(&command),
             None => command,
@@ -139,15 +161,20 @@ impl MountBuilder {
         home.configure(&self.config());
         let folder = home.path().join("drive");
         fs::create_dir(&folder).expect("the mount's folder is made");
-        let outcome = run(&mut mount_command(&home, &folder, &self.arguments));
+        let outcome = run(&mut mount_command(
+            &home,
+            &[self.drive],
+            &folder,
+            &self.arguments,
+        ));
         assert!(!outcome.status.success(), "it mounted: {outcome:?}");
         outcome
     }
 }
 
-fn mount_command(home: &Home, folder: &Path, arguments: &[String]) -> Command {
+fn mount_command(home: &Home, what: &[String], folder: &Path, arguments: &[String]) -> Command {
     let mut command = home.linkfs();
-    command.args(["mount", DRIVE]).arg(folder).args(arguments);
+    command.arg("mount").args(what).arg(folder).args(arguments);
     command
 }
 
@@ -172,6 +199,7 @@ impl Mounted {
     /// A builder with settings that suit most tests.
     pub fn builder(emulator: &dyn EmulatedDrive) -> MountBuilder {
         MountBuilder {
+            drive: DRIVE.into(),
             keys: emulator.mount_config(),
             deadline: "20s".into(),
             listing_ttl: "30s".into(),
@@ -279,7 +307,7 @@ impl Mounted {
         let folder = self.folder.clone();
         drop(self);
         change(&home);
-        let command = mount_command(&home, &folder, &[]);
+        let command = mount_command(&home, &[DRIVE.to_owned()], &folder, &[]);
         mount_in(home, folder, command)
     }
 }

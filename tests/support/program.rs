@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::carriage::Carriage;
 use crate::tools::{Outcome, run};
 
 /// The program under test, beside the test's own executable.
@@ -130,12 +131,17 @@ impl Default for Home {
     }
 }
 
-/// The section of a drive, from the keys that an emulator names.
+/// The section of a drive with this run's carriage, from the keys that an emulator names.
 pub fn drive_section(name: &str, keys: &Value) -> String {
     let mut text = format!("[drives.{name}]\n");
     for (key, value) in keys.as_object().expect("an object of keys") {
         // Strings, numbers and booleans are written alike in JSON and TOML.
         writeln!(text, "{key} = {value}").expect("writing to a String cannot fail");
+    }
+    // A test of the carriage itself says which it wants.
+    let is_told = keys.get("in_process").is_some();
+    if Carriage::of_this_run() == Carriage::InProcess && !is_told {
+        text += "in_process = true\n";
     }
     text
 }

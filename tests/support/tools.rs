@@ -1,3 +1,6 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
@@ -99,6 +102,20 @@ pub fn shell(folder: &Path, line: &str, argument: &Path) -> Outcome {
         .env("LC_ALL", "C.UTF-8")
         .current_dir(folder);
     run(&mut command)
+}
+
+/// All bytes of a file, which the kernel does not keep: the next reading of it asks the mount again.
+///
+/// # Errors
+/// Those of the calls.
+pub fn read_and_forget(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    // SAFETY: plain numbers, and a descriptor that is open.
+    let told = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    assert_eq!(told, 0);
+    Ok(bytes)
 }
 
 /// Looks until `what` has come about.

@@ -2,7 +2,7 @@
 //!
 //! - [`Launch`] says how the process is started; `child` starts and kills it;
 //! - `hosts` are those that the drive's configuration names;
-//! - `connection` is one running process: questions in, answers out, until it ends;
+//! - `connection` is one running process: questions in, answers out, until it ends; its `stderr` goes to the log;
 //! - `supervisor` sees to it that there is one: it starts, restarts and replaces it, after a `back_off`;
 //! - `provider` is what linkfs sees of all that: a [`Provider`].
 
@@ -11,6 +11,7 @@ mod child;
 mod connection;
 mod hosts;
 mod provider;
+mod stderr;
 mod supervisor;
 
 use std::io;

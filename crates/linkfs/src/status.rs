@@ -59,6 +59,16 @@ struct Drive {
     calls: u64,
     failed_calls: u64,
     shares: Option<Shares>,
+    plugin: Option<Plugin>,
+}
+
+#[derive(Deserialize)]
+struct Plugin {
+    name: String,
+    version: String,
+    pid: Option<u32>,
+    failures: u64,
+    last_failure: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -203,11 +213,26 @@ fn for_people(folder: &Path, status: &Status) -> String {
         {
             let _ = writeln!(text, "    shares: {made} made, {waiting} waiting");
         }
+        if let Some(plugin) = &drive.plugin {
+            describe_plugin(&mut text, plugin);
+        }
         for line in [&drive.reason, &drive.advice].into_iter().flatten() {
             let _ = writeln!(text, "    {}", output::shown(line));
         }
     }
     text
+}
+
+fn describe_plugin(text: &mut String, plugin: &Plugin) {
+    let [name, version] = [&plugin.name, &plugin.version].map(|text| output::shown(text));
+    let _ = match plugin.pid {
+        Some(pid) => writeln!(text, "    plugin {name} {version}, pid {pid}"),
+        None => writeln!(text, "    plugin {name}, not running"),
+    };
+    if let Some(failure) = &plugin.last_failure {
+        let (failures, failure) = (plugin.failures, output::shown(failure));
+        let _ = writeln!(text, "    it failed {failures} times, the last: {failure}");
+    }
 }
 
 fn describe_disk(text: &mut String, disk: &Disk) {
@@ -252,10 +277,14 @@ mod tests {
             "disk_failure": null,
             "drives": [
                 {"name": "work", "state": "ok", "reason": null, "advice": null,
-                 "limited_for_seconds": null, "calls": 5, "failed_calls": 0, "links": 2},
+                 "limited_for_seconds": null, "calls": 5, "failed_calls": 0, "links": 2,
+                 "plugin": {"name": "pds", "version": "0.1", "program": "/p", "pid": 12, "failures": 2,
+                            "last_failure": "plugin pds: it ended", "unconfined": []}},
                 {"name": "team", "state": "limited", "reason": "too many calls", "advice": "try later",
                  "limited_for_seconds": 30, "calls": 9, "failed_calls": 1, "links": 0,
-                 "shares": {"made": 120, "waiting": 1}},
+                 "shares": {"made": 120, "waiting": 1},
+                 "plugin": {"name": "koodrive", "version": "", "program": "/p", "pid": null, "failures": 0,
+                            "last_failure": null, "unconfined": []}},
             ],
         });
         let parsed = Status::deserialize(&status).unwrap();
@@ -264,9 +293,12 @@ mod tests {
   disk cache: 1.0 KiB of 1.0 MiB, 3 files, 2 damaged blocks dropped
     it takes nothing now: the disk is full
   work: ok, 5 calls, 0 failed
+    plugin pds 0.1, pid 12
+    it failed 2 times, the last: plugin pds: it ended
   team: limited, 9 calls, 1 failed
     the drive asked for a pause of 30 s more
     shares: 120 made, 1 waiting
+    plugin koodrive, not running
     too many calls
     try later
 ";

@@ -3,7 +3,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus};
 use std::thread;
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::oneshot;
 
@@ -45,6 +45,7 @@ impl PluginChild {
                         if let Err(Ok(unwanted)) = started.send(Ok((child.id(), pidfd, pipes))) {
                             kill(&unwanted.1);
                         }
+                        end_group_after(&child);
                         if let Ok(status) = child.wait() {
                             let _nobody_asks = tell_end.send(status);
                         }
@@ -82,6 +83,20 @@ impl Drop for PluginChild {
 fn kill(pidfd: &OwnedFd) {
     // It fails when the process has ended, which is what is wanted.
     let _gone = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+}
+
+/// Waits for the end of a process that leads a group, and ends what is left of the group: it could hold our
+/// pipes. The process is not collected yet, so the group's number is nobody else's.
+fn end_group_after(leader: &Child) {
+    let pid = Pid::from_child(leader);
+    let end = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    // One that is collected already has no group that could be told from another.
+    let ended = rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), end));
+    if ended.is_err() {
+        return;
+    }
+    // It fails when it leads none.
+    let _gone = rustix::process::kill_process_group(pid, Signal::KILL);
 }
 
 /// A pidfd names this very process also when its number has been given to another.

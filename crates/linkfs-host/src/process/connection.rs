@@ -11,11 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::child::{Pipes, PluginChild};
+use super::stderr::log;
 use super::{Launch, hosts};
 use crate::proxy::Proxy;
 
@@ -27,8 +28,6 @@ pub(crate) const END_PATIENCE: Duration = Duration::from_secs(2);
 const STATUS_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a call that waits for work of the drive's own may keep a plugin silent.
 const LONG_SILENCE: Duration = Duration::from_secs(150);
-/// A line on stderr is cut to this many bytes for the log.
-const LONGEST_LOG_LINE: u64 = 2_000;
 
 /// A running plugin process whose drive is open: questions in, answers out.
 #[derive(Debug)]
@@ -526,39 +525,6 @@ async fn watch(connection: Weak<Connection>, changed: Arc<Notify>) {
                 let _either = tokio::time::timeout_at(next, changed.notified()).await;
             }
         }
-    }
-}
-
-/// What a plugin writes to stderr goes to our log, without the secrets it was given.
-async fn log(launch: Arc<Launch>, pid: u32, stderr: ChildStderr) {
-    let mut stderr = BufReader::new(stderr);
-    let mut text = Vec::new();
-    loop {
-        text.clear();
-        let read = (&mut stderr)
-            .take(LONGEST_LOG_LINE)
-            .read_until(b'\n', &mut text)
-            .await;
-        if !matches!(read, Ok(bytes) if bytes > 0) {
-            return;
-        }
-        let line = String::from_utf8_lossy(&text);
-        let line = launch.redactor.hide(line.trim());
-        note(&launch.name, pid, &line);
-    }
-}
-
-/// Logs a plugin's line at the level that it begins with.
-fn note(plugin: &str, pid: u32, line: &str) {
-    let (level, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let (line, rest) = (line.escape_debug(), rest.trim_start().escape_debug());
-    match level {
-        "ERROR" => tracing::error!(plugin, pid, "{rest}"),
-        "WARN" => tracing::warn!(plugin, pid, "{rest}"),
-        "DEBUG" => tracing::debug!(plugin, pid, "{rest}"),
-        "TRACE" => tracing::trace!(plugin, pid, "{rest}"),
-        "INFO" => tracing::info!(plugin, pid, "{rest}"),
-        _ => tracing::info!(plugin, pid, "{line}"),
     }
 }
 
