@@ -8,6 +8,7 @@ use crate::{ByteCount, WebAddress};
 
 /// Names an item on its drive. Opaque: compared and sent back, never parsed outside its provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ItemId(pub String);
 
@@ -104,6 +105,7 @@ pub enum ItemKind {
 
 /// Where a listing goes on. Opaque, like an id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct PageToken(pub String);
 

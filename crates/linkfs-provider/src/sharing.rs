@@ -8,11 +8,13 @@ use crate::{Item, ItemId, PageToken, Result, Secret, SignedUrl, async_trait};
 
 /// Names a share on its drive. Opaque.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ShareId(pub String);
 
 /// Names an asynchronous task on its drive. Opaque.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct TaskId(pub String);
 

@@ -7,6 +7,7 @@ use crate::{ByteCount, ItemId};
 
 /// What a drive is like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct About {
     /// The folder that is mounted.
     pub root: ItemId,
@@ -30,6 +31,7 @@ fn one() -> usize {
 
 /// How full the drive is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Usage {
     /// The whole capacity; missing when there is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +42,7 @@ pub struct Usage {
 
 /// What an account can open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Space {
     /// What the configuration names it by.
     pub id: String,
@@ -51,6 +54,7 @@ pub struct Space {
 
 /// Whose a space is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SpaceKind {
     /// The account's own.

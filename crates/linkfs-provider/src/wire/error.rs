@@ -7,6 +7,7 @@ use crate::{ProviderError, Result};
 
 /// Why a call was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Error {
     /// What kind of refusal it is; linkfs decides by this alone.
     pub kind: ErrorKind,
@@ -22,6 +23,7 @@ pub struct Error {
 
 /// The kinds of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// The item is not there (any more).
@@ -45,6 +47,7 @@ pub enum ErrorKind {
 
 /// Success or refusal: `{"ok": ...}` or `{"error": {...}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome<T> {
     /// What was asked for.

@@ -5,6 +5,7 @@ use crate::{ByteCount, ErrorKind, Hashes, ItemId, PageToken, ProviderError, Vers
 
 /// A file or folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Item {
     /// The item's id on its drive.
     pub id: ItemId,
@@ -37,6 +38,7 @@ pub struct Item {
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemKind {
     /// It has children.
@@ -49,6 +51,7 @@ pub enum ItemKind {
 
 /// One page of a folder's children.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Page {
     /// The children.
     pub items: Vec<Item>,

@@ -7,6 +7,7 @@ use crate::{ErrorKind, ProviderError, Secret, SignedUrl};
 
 /// How the bytes of one file can be fetched for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Link {
     /// Addresses of the same bytes, best first; at least one.
     #[serde(serialize_with = "addresses")]

@@ -9,6 +9,7 @@ use crate::{ItemId, PageToken, Secret, ShareId, TaskId};
 
 /// The plugin's first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Hello {
     /// The versions of the protocol that it speaks.
     pub protocols: Vec<u32>,
@@ -27,6 +28,7 @@ pub struct Hello {
 
 /// The answer to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Configure {
     /// The version of the protocol to speak.
     pub protocol: u32,
@@ -39,6 +41,7 @@ pub struct Configure {
 
 /// The plugin's second line: what the drive is like, or why it cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ready {
     /// What the drive is like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +56,7 @@ pub struct Ready {
 
 /// Something that not every drive can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Ability {
     /// `check-share`, `share`, `reshare`, `unshare`, `shares`.
@@ -66,12 +70,14 @@ pub enum Ability {
     /// `recall`.
     Recall,
     /// One of a later version.
+    #[cfg_attr(test, schemars(skip))]
     #[serde(other)]
     Unknown,
 }
 
 /// A line from linkfs once the drive is open.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum FromHost {
     /// Nobody waits for an answer any more.
@@ -82,6 +88,7 @@ pub enum FromHost {
 
 /// Nobody waits for the answer to this question any more. It has to be answered all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cancel {
     /// The question's number.
     pub cancel: u64,
@@ -89,6 +96,7 @@ pub struct Cancel {
 
 /// A question.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Request {
     /// Its number, to be repeated in the answer.
     pub id: u64,
@@ -99,6 +107,7 @@ pub struct Request {
 
 /// What can be asked, and what is answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "call", rename_all = "kebab-case")]
 pub enum Call {
     /// One page of a folder: a [`Page`](super::Page).
@@ -203,6 +212,7 @@ pub enum Call {
         code: Secret<String>,
     },
     /// One of a later version.
+    #[cfg_attr(test, schemars(skip))]
     #[serde(other)]
     Unknown,
 }
@@ -250,6 +260,7 @@ impl Call {
 
 /// What a person has to do to log in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoginStep {
     /// The page to open.
     #[serde(serialize_with = "exposed")]
@@ -260,10 +271,12 @@ pub struct LoginStep {
 
 /// An answer, its value not yet read. `Debug` shows no value: it may be a link.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Answer {
     /// The question's number.
     pub id: u64,
     /// What was asked for.
+    #[cfg_attr(test, schemars(with = "serde_json::Value"))]
     #[serde(
         default,
         deserialize_with = "even_null",

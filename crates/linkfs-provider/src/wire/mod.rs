@@ -18,12 +18,15 @@
 //!
 //! These types are the form of the messages and nothing else: names here outlive those of the contract,
 //! which they are turned into and made of. Times are milliseconds from 1970 on, durations milliseconds.
+//! `wire.schema.json` is the same form as a JSON Schema, and `tests/wire` has an example of every message.
 
 mod about;
 mod error;
 mod item;
 mod link;
 mod message;
+#[cfg(test)]
+mod schema;
 mod sharing;
 mod time;
 

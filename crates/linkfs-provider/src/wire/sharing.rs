@@ -7,6 +7,7 @@ use crate::{ItemId, PageToken, Permissions, ProviderError, Secret, ShareId, Sign
 
 /// For whom a share is made, for how long, and what they may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShareTerms {
     /// How long the share stays open from now on; missing for no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,6 +25,7 @@ pub struct ShareTerms {
 
 /// The access code of a share: `"none"`, `"auto"` or `{"given": "..."}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SharePassword {
     /// None is asked.
@@ -36,6 +38,7 @@ pub enum SharePassword {
 
 /// Who may open a share: `"anyone"`, `"organization"` or `{"members": {...}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Audience {
     /// Whoever holds the link.
@@ -58,6 +61,7 @@ pub enum Audience {
 
 /// One thing that may be done with shared items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Permission {
     /// Look at them in the browser.
@@ -72,6 +76,7 @@ pub enum Permission {
 
 /// A link for other people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Share {
     /// The share's id on its drive.
     pub id: ShareId,
@@ -112,6 +117,7 @@ pub struct Share {
 
 /// Whether a share can be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ShareState {
     /// It can.
@@ -126,6 +132,7 @@ pub enum ShareState {
 
 /// One page of shares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SharePage {
     /// The shares, newest first.
     pub shares: Vec<Share>,
@@ -136,6 +143,7 @@ pub struct SharePage {
 
 /// Somebody's share, opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Received {
     /// The share's id on its drive.
     pub id: ShareId,
@@ -148,6 +156,7 @@ pub struct Received {
 
 /// How far an asynchronous task is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Task {
     /// What it is doing.
     pub state: TaskState,
@@ -168,6 +177,7 @@ pub struct Task {
 
 /// What a task is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskState {
     /// It waits for its turn.
