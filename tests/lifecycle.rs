@@ -467,6 +467,43 @@ fn a_mount_that_cannot_be_says_why_before_it_goes_to_the_background() {
 
 /// A script reads the output of `$(...)` to its end: nothing that stays may hold the pipe.
 #[test]
+fn a_plugin_that_does_not_run_keeps_no_other_drive_from_being_mounted() {
+    let scene = Scene::new();
+    let program = scene
+        .home
+        .path()
+        .join(".config/linkfs/plugins/linkfs-plugin-odd");
+    fs::create_dir_all(program.parent().expect("a folder")).expect("it is made");
+    fs::write(&program, "#!/bin/sh\nexit 3\n").expect("it is written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is a program");
+    let odd = "[drives.odd]\nplugin = \"odd\"\n";
+    scene.home.configure(&(scene.builder().config() + odd));
+    let outcome = run(scene.home.linkfs().arg("mount").arg(scene.folder()));
+    assert!(outcome.status.success(), "{outcome:?}");
+    for words in [
+        "\"odd\" is left out",
+        "plugin odd: it ended (exit status: 3)",
+    ] {
+        assert!(
+            outcome.output().contains(words),
+            "no {words:?} in {outcome:?}"
+        );
+    }
+    let read = fs::read_to_string(scene.folder().join("work/a.txt"));
+    assert_eq!(read.expect("it reads"), "some text");
+
+    // Alone it is an error.
+    scene.home.configure(odd);
+    let other = scene.home.path().join("other");
+    fs::create_dir(&other).expect("a folder");
+    let said = run(scene.home.linkfs().arg("mount").arg(&other)).failure();
+    assert!(
+        said.contains("plugin odd: it ended (exit status: 3)"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_script_that_captures_the_output_goes_on() {
     let scene = Scene::new();
     let script = r#"

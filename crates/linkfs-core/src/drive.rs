@@ -276,7 +276,10 @@ impl Drive {
             let wait = retry::wait_before_retry(&passing_kind(&error), tries);
             let wait = wait.filter(|_| how.repeat.allows(&error));
             tracing::debug!(drive = self.name, call = what, %error, ?wait, "refused");
-            self.lock_health().note_failure(&error, wait, deadline);
+            match is_unsupported(&error) {
+                true => self.lock_health().note_answer(),
+                false => self.lock_health().note_failure(&error, wait, deadline),
+            }
             if is_too_much(&error) {
                 turn.was_too_much();
             }
@@ -437,6 +440,11 @@ fn what_was_said(error: Error, said: &mut Option<Error>) -> Error {
         Error::Deadline { .. } => said.clone().unwrap_or(error),
         error => said.insert(error).clone(),
     }
+}
+
+/// A drive that cannot do something has answered, and well.
+fn is_unsupported(error: &Error) -> bool {
+    matches!(error, Error::Drive(error) if error.kind == ErrorKind::Unsupported)
 }
 
 /// A call that never answered is retried like one that said it could not.

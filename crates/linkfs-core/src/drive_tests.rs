@@ -127,6 +127,20 @@ async fn what_was_said_last_is_the_reason_and_not_the_silence_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_drive_cannot_do_is_no_failure_of_it() {
+    let scene = Scene::new(&[
+        No(ErrorKind::Unsupported, None),
+        No(ErrorKind::Denied, None),
+    ]);
+    assert_eq!(scene.call().await.0, Err(Some(ErrorKind::Unsupported)));
+    let status = crate::status::of_drive(&scene.drive);
+    assert_eq!((status.state, status.failed_calls), ("ok", 0));
+    assert_eq!(scene.call().await.0, Err(Some(ErrorKind::Denied)));
+    let status = crate::status::of_drive(&scene.drive);
+    assert_eq!((status.state, status.failed_calls), ("failing", 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_pause_holds_for_every_call_until_it_is_over() {
     for kind in [BUSY, DOWN] {
         let scene = Scene::new(&[No(kind, Some(60)), Yes]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use linkfs_core::{Drive, Kind, Layout, SavedListings, ShareOptions, Volume, VolumeOptions};
-use linkfs_provider::ItemId;
+use linkfs_provider::{ErrorKind, ItemId, ProviderError};
 
 use crate::args::MountArgs;
 use crate::config::Config;
@@ -64,17 +64,38 @@ async fn open_volume(
     serve::open_volume(drives, options).await
 }
 
+/// Opens every drive. One whose plugin cannot be had now is told of and left out, unless none is left then; one that
+/// is configured wrongly keeps all from being mounted, while somebody is there to put it right.
 async fn open_all(setup: &Setup, config: &Config, deadline: Duration) -> Result<Vec<Arc<Drive>>> {
     config.require_drives()?;
     let opening = config
         .drives
         .keys()
-        .map(|name| setup.open(config, name, deadline));
-    let opened = futures_util::future::try_join_all(opening).await?;
-    let drives = opened.into_iter();
-    drives
-        .map(|drive| drive.saving_listings(config)?.drive(None))
-        .collect()
+        .map(async |name| (name, setup.open(config, name, deadline).await));
+    let mut drives = Vec::new();
+    let mut failures = Vec::new();
+    for (name, opened) in futures_util::future::join_all(opening).await {
+        match opened {
+            Ok(drive) => drives.push(drive.saving_listings(config)?.drive(None)?),
+            Err(error) if is_unavailable(&error) => failures.push((name, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if drives.is_empty()
+        && let Some((_, error)) = failures.pop()
+    {
+        return Err(error);
+    }
+    for (name, error) in failures {
+        background::warn(&format!("drive \"{name}\" is left out: {error:#}"));
+    }
+    Ok(drives)
+}
+
+/// Whether a plugin failed to run, rather than to take its configuration.
+fn is_unavailable(error: &anyhow::Error) -> bool {
+    let provider = error.downcast_ref::<ProviderError>();
+    provider.is_some_and(|error| error.kind == ErrorKind::Unavailable)
 }
 
 async fn open_place(

@@ -26,8 +26,8 @@ use super::allowed::AllowedHosts;
 use super::connect::{Connector, Refusal};
 use super::forward::Forwarder;
 
-/// A plugin makes a handful of calls at a time.
-const MOST_CONNECTIONS: usize = 64;
+/// A plugin makes a handful of calls at a time as a rule, a hundred when it has to; it has descriptors for so many.
+const MOST_CONNECTIONS: usize = 200;
 /// Signed addresses and tokens are long; nothing of a request's head is as long as this.
 const LONGEST_HEAD: usize = 64 * 1024;
 /// Longer than HTTP clients keep idle connections (90 s is usual), so that they close them first.
