@@ -45,6 +45,8 @@ fn five_hundred_files_are_shared_once_each_through_pauses_and_a_new_login() {
         // One call of the first 199 was refused; the 200th waits until somebody has looked.
         let half = json!({"made": 198, "waiting": 1});
         eventually("it is told how far they are", || shares() == half);
+        // Only a call that has arrived can be let go on.
+        eventually("the drive has the call", || faults.hits()[2].1 == 1);
         let status = run(mount.home().linkfs().arg("status").arg(mount.folder())).success();
         assert!(status.contains("shares: 198 made, 1 waiting"), "{status}");
         emulator.expire_tokens();
