@@ -130,14 +130,14 @@ async fn what_was_said_last_is_the_reason_and_not_the_silence_after_it() {
 async fn what_a_drive_cannot_do_is_no_failure_of_it() {
     let scene = Scene::new(&[
         No(ErrorKind::Unsupported, None),
-        No(ErrorKind::Broken, None),
+        No(ErrorKind::LoginExpired, None),
     ]);
     assert_eq!(scene.call().await.0, Err(Some(ErrorKind::Unsupported)));
     let status = crate::status::of_drive(&scene.drive);
     assert_eq!((status.state, status.failed_calls), ("ok", 0));
-    assert_eq!(scene.call().await.0, Err(Some(ErrorKind::Broken)));
+    assert_eq!(scene.call().await.0, Err(Some(ErrorKind::LoginExpired)));
     let status = crate::status::of_drive(&scene.drive);
-    assert_eq!((status.state, status.failed_calls), ("failing", 1));
+    assert_eq!((status.state, status.failed_calls), ("needs login", 1));
 }
 
 #[tokio::test(start_paused = true)]
