@@ -222,6 +222,8 @@ impl Connection {
             false => self.launch.silence,
         };
         let text = line(&Request { id, call });
+        // Before the plugin can have it: what its proxy refuses from now on may be for this call.
+        let since = Instant::now();
         // Nobody takes it when the process is gone, which the reader notices.
         let _gone = lines.send(text);
         state.last_id = id;
@@ -233,7 +235,6 @@ impl Connection {
         if is_first {
             self.changed.notify_one();
         }
-        let since = Instant::now();
         state.waiting.insert(
             id,
             Waiting {
