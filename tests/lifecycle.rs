@@ -445,12 +445,12 @@ fn a_mount_that_cannot_be_says_why_before_it_goes_to_the_background() {
     scene.home.configure(&nobody_there.deadline("3s").config());
     assert_refused(&scene, "work", &folder, &["127.0.0.1", "refused"]);
 
-    // A plugin gets no tunnel there, and does not learn why: linkfs itself knows.
+    // A plugin in a process of its own gets no tunnel there, and does not learn why: linkfs itself knows.
     let nobody_there = scene
         .builder()
         .key("endpoint", "https://127.0.0.1:1".into());
     scene.home.configure(&nobody_there.deadline("3s").config());
-    assert_refused(&scene, "work", &folder, &["127.0.0.1:1", "refused"]);
+    assert_refused(&scene, "work", &folder, &["127.0.0.1", "refused"]);
 
     let unknown_key = scene.builder().key("tokn", "x".into()).config();
     scene.home.configure(&unknown_key);
