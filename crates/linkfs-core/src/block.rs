@@ -1,64 +1,61 @@
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use linkfs_provider::ByteCount;
-use memmap2::MmapMut;
 
+use crate::arena::{Arena, Frame};
 use crate::memory::Memory;
 
 /// The unit of caching, in bytes: a file's blocks begin at its multiples, and none is longer. Measured against
 /// 1 and 4 MiB: with a small budget 256 KiB gave the most sequential throughput.
 pub const BLOCK_SIZE: u64 = 256 << 10;
 
+/// A shorter transfer is not worth the parts of frames at its ends that stay empty.
+const SHORTEST_ROW: u64 = 3 * BLOCK_SIZE;
+
 /// Bytes of one version of one file: a whole block, or the part of one that a read asked for. Its memory goes
 /// back to the pool.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// There until the drop.
-    buffer: Option<Buffer>,
+    buffer: Buffer,
     length: usize,
     pool: Arc<Pool>,
 }
 
-/// Whole buffers come from the kernel and go back to it: among the many small things on the heap they would leave
-/// holes that nothing else fills. With 64 readers, a budget of 128 MiB took 220 MiB so.
 #[derive(Debug)]
 enum Buffer {
-    Whole(MmapMut),
+    /// A frame from an offset on.
+    Frame(Frame, usize),
+    /// A small file, a small read.
     Part(Box<[u8]>),
 }
 
 impl Buffer {
-    /// # Panics
-    /// When the kernel has no memory left, as any allocation does.
-    fn new(length: usize) -> Buffer {
-        if length as u64 > BLOCK_SIZE / 2 {
-            let whole = MmapMut::map_anon(BLOCK_SIZE as usize);
-            Buffer::Whole(whole.expect("the kernel has memory for a block"))
-        } else {
-            Buffer::Part(vec![0; length].into_boxed_slice())
-        }
-    }
-
     fn memory(&self) -> &[u8] {
         match self {
-            Buffer::Whole(memory) => memory,
+            Buffer::Frame(frame, start) => &frame.memory()[*start..],
             Buffer::Part(memory) => memory,
         }
     }
 
-    fn memory_mut(&mut self) -> &mut [u8] {
+    fn memory_taken(&self) -> u64 {
         match self {
-            Buffer::Whole(memory) => memory,
-            Buffer::Part(memory) => memory,
+            Buffer::Frame(..) => BLOCK_SIZE,
+            Buffer::Part(memory) => memory.len() as u64,
         }
     }
 }
 
 impl Block {
     pub(crate) fn bytes(&self) -> &[u8] {
-        let buffer = self.buffer.as_ref().expect("there until the drop");
-        &buffer.memory()[..self.length]
+        &self.buffer.memory()[..self.length]
+    }
+
+    /// What it takes of the budget, in bytes.
+    pub(crate) fn memory_taken(&self) -> u64 {
+        self.buffer.memory_taken()
     }
 
     /// The block as `length` bytes, for whoever fills it at once.
@@ -76,37 +73,68 @@ impl Block {
         taken
     }
 
+    /// Bytes of this block and those of another behind them, when they lie side by side in memory.
+    pub(crate) fn join<'a>(&'a self, first: &'a [u8], second: &'a [u8]) -> Option<&'a [u8]> {
+        self.pool.arena.join(first, second)
+    }
+
     fn memory_mut(&mut self) -> &mut [u8] {
-        let buffer = self.buffer.as_mut().expect("there until the drop");
-        buffer.memory_mut()
+        match &mut self.buffer {
+            Buffer::Frame(frame, start) => &mut frame.memory_mut()[*start..],
+            Buffer::Part(memory) => memory,
+        }
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            self.pool.give_back(buffer);
+        let taken = self.buffer.memory_taken();
+        self.pool.in_blocks.fetch_sub(taken, Ordering::Relaxed);
+    }
+}
+
+/// Where blocks get their memory.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    arena: Arc<Arena>,
+    memory: Arc<Memory>,
+    in_blocks: AtomicU64,
+    /// The most that blocks took at any time, and idle frames and names with them.
+    peak: AtomicU64,
+}
+
+/// Frames side by side for the pieces of one transfer.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pool: Arc<Pool>,
+    frames: VecDeque<Frame>,
+    /// The number of the block that the first of them is for.
+    next: u64,
+}
+
+impl Row {
+    /// An empty block for the piece of `length` bytes at `start`. Pieces are to be asked for in their order.
+    pub(crate) fn block(&mut self, start: u64, length: usize) -> Block {
+        let passed = (start / BLOCK_SIZE).saturating_sub(self.next);
+        let passed = self.frames.len().min(passed as usize);
+        self.frames.drain(..passed);
+        self.next += passed as u64;
+        if self.next != start / BLOCK_SIZE {
+            return self.pool.take(length);
+        }
+        self.next += 1;
+        match self.frames.pop_front() {
+            Some(frame) => self.pool.block_in(frame, (start % BLOCK_SIZE) as usize),
+            None => self.pool.take(length),
         }
     }
 }
 
-/// Where blocks get their memory. Buffers are used again: fresh memory costs more here than the copy into it,
-/// and what was used last is still in the processor's cache.
-#[derive(Debug)]
-pub(crate) struct Pool {
-    /// Whole ones.
-    free: Mutex<Vec<Buffer>>,
-    memory: Arc<Memory>,
-    in_blocks: AtomicU64,
-    /// The most that blocks took at any time, and free buffers and names with them.
-    peak: AtomicU64,
-}
-
 impl Pool {
-    /// A pool that keeps as many buffers nobody uses as `memory` has room for.
+    /// A pool that keeps as much memory nobody uses as `memory` has room for.
     pub(crate) fn new(memory: Arc<Memory>) -> Arc<Pool> {
         Arc::new(Pool {
-            free: Mutex::default(),
+            arena: Arena::new(memory.clone()),
             memory,
             in_blocks: AtomicU64::new(0),
             peak: AtomicU64::new(0),
@@ -114,21 +142,41 @@ impl Pool {
     }
 
     /// An empty block with room for `length` bytes. A short one (a small file, a small read) takes just that
-    /// much memory; one of more than half a block takes a whole buffer, which can be used again.
+    /// much memory; one of more than half a block takes a frame.
     pub(crate) fn take(self: &Arc<Self>, length: usize) -> Block {
         let is_long = length as u64 > BLOCK_SIZE / 2;
-        let (recycled, free) = {
-            let mut buffers = self.lock_free();
-            let recycled = if is_long { buffers.pop() } else { None };
-            (recycled, buffers.len() as u64)
-        };
-        let buffer = recycled.unwrap_or_else(|| Buffer::new(length));
-        let capacity = buffer.memory().len() as u64;
-        let in_blocks = self.in_blocks.fetch_add(capacity, Ordering::Relaxed) + capacity;
-        let taken = in_blocks + free * BLOCK_SIZE + self.memory.names().0;
-        self.peak.fetch_max(taken, Ordering::Relaxed);
+        match self.arena.take(usize::from(is_long)).pop() {
+            Some(frame) => self.block_in(frame, 0),
+            None => self.block(Buffer::Part(vec![0; length].into_boxed_slice())),
+        }
+    }
+
+    /// Memory for the pieces that make up `span`, each within one block. It counts when it is used.
+    pub(crate) fn row(self: &Arc<Self>, span: Range<u64>) -> Row {
+        let next = span.start / BLOCK_SIZE;
+        let is_long = span.end - span.start >= SHORTEST_ROW;
+        let blocks = span.end.div_ceil(BLOCK_SIZE) - next;
+        let count = if is_long { blocks as usize } else { 0 };
+        Row {
+            pool: self.clone(),
+            frames: self.arena.take(count).into(),
+            next,
+        }
+    }
+
+    fn block_in(self: &Arc<Self>, mut frame: Frame, start: usize) -> Block {
+        frame.put_to_use();
+        self.block(Buffer::Frame(frame, start))
+    }
+
+    fn block(self: &Arc<Self>, buffer: Buffer) -> Block {
+        let taken = buffer.memory_taken();
+        let in_blocks = self.in_blocks.fetch_add(taken, Ordering::Relaxed) + taken;
+        let idle = self.free() + self.arena.waiting();
+        let in_all = in_blocks + idle.0 + self.memory.names().0;
+        self.peak.fetch_max(in_all, Ordering::Relaxed);
         Block {
-            buffer: Some(buffer),
+            buffer,
             length: 0,
             pool: self.clone(),
         }
@@ -144,25 +192,9 @@ impl Pool {
         ByteCount(self.peak.load(Ordering::Relaxed))
     }
 
-    /// Memory of buffers between two uses.
+    /// Memory of frames between two uses that nobody has taken yet.
     pub(crate) fn free(&self) -> ByteCount {
-        ByteCount(self.lock_free().len() as u64 * BLOCK_SIZE)
-    }
-
-    fn give_back(&self, buffer: Buffer) {
-        let capacity = buffer.memory().len() as u64;
-        self.in_blocks.fetch_sub(capacity, Ordering::Relaxed);
-        if !matches!(buffer, Buffer::Whole(_)) {
-            return;
-        }
-        let mut free = self.lock_free();
-        if (free.len() as u64) < self.memory.for_free_buffers() / BLOCK_SIZE {
-            free.push(buffer);
-        }
-    }
-
-    fn lock_free(&self) -> std::sync::MutexGuard<'_, Vec<Buffer>> {
-        self.free.lock().expect("no panic while locked")
+        self.arena.idle()
     }
 }
 
@@ -185,5 +217,47 @@ mod tests {
             (BLOCK_SIZE, BLOCK_SIZE)
         );
         assert!(again.bytes().is_empty());
+    }
+
+    #[test]
+    fn the_pieces_of_a_transfer_lie_side_by_side_where_they_do_in_the_file() {
+        let pool = Pool::new(Memory::new(ByteCount(32 * BLOCK_SIZE)));
+        let (start, end) = (5 * BLOCK_SIZE + 1000, 8 * BLOCK_SIZE + 2000);
+        let mut row = pool.row(start..end);
+        assert_eq!(pool.in_blocks(), ByteCount(0));
+        let bounds = [start, 6 * BLOCK_SIZE, 7 * BLOCK_SIZE, 8 * BLOCK_SIZE, end];
+        let blocks: Vec<_> = bounds
+            .windows(2)
+            .zip(1..)
+            .map(|(span, byte)| {
+                let length = (span[1] - span[0]) as usize;
+                let mut block = row.block(span[0], length);
+                assert_eq!(block.fill(&vec![byte; length + 1], length), length);
+                block
+            })
+            .collect();
+        assert_eq!(pool.in_blocks(), ByteCount(4 * BLOCK_SIZE));
+        let all = blocks[1..].iter().fold(blocks[0].bytes(), |all, block| {
+            block.join(all, block.bytes()).expect("side by side")
+        });
+        assert_eq!(all.len() as u64, end - start);
+        for (span, byte) in bounds.windows(2).zip(1..) {
+            let bytes = &all[(span[0] - start) as usize..(span[1] - start) as usize];
+            assert!(bytes.iter().all(|there| *there == byte), "{byte}");
+        }
+        // One that was passed over, and one that the row has no frame for.
+        let mut row = pool.row(0..3 * BLOCK_SIZE);
+        let (last, beyond) = (row.block(2 * BLOCK_SIZE, 9), row.block(3 * BLOCK_SIZE, 9));
+        assert!(last.join(last.bytes(), beyond.bytes()).is_none());
+        assert_eq!(pool.in_blocks(), ByteCount(5 * BLOCK_SIZE + 9));
+    }
+
+    #[test]
+    fn a_short_transfer_takes_what_it_needs() {
+        let pool = Pool::new(Memory::new(ByteCount(32 * BLOCK_SIZE)));
+        let mut row = pool.row(0..BLOCK_SIZE + 10);
+        let blocks = [row.block(0, BLOCK_SIZE as usize), row.block(BLOCK_SIZE, 10)];
+        assert_eq!(pool.in_blocks(), ByteCount(BLOCK_SIZE + 10));
+        assert_eq!(blocks[1].memory_taken(), 10);
     }
 }

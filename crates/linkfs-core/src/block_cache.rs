@@ -50,7 +50,9 @@ struct State {
     pending: HashMap<Key, UnderWay>,
     /// Pieces that their reader has passed, the oldest first.
     passed: VecDeque<(Key, u64)>,
+    /// What pieces that are ready take of the budget.
     ready_bytes: u64,
+    /// Length of the pending ones.
     pending_bytes: u64,
     passed_bytes: u64,
 }
@@ -138,7 +140,7 @@ impl BlockCache {
         }
     }
 
-    /// Bytes of pieces that are there, and of pieces being fetched.
+    /// Memory of pieces that are there, and bytes of pieces being fetched.
     fn used(&self) -> (ByteCount, ByteCount) {
         let state = self.lock();
         (ByteCount(state.ready_bytes), ByteCount(state.pending_bytes))
@@ -292,8 +294,8 @@ impl BlockCache {
                 state.ready.put(key, block);
             } else {
                 state.pieces.remove(&key);
-                state.ready_bytes -= block.bytes().len() as u64;
-                excess = excess.saturating_sub(block.bytes().len() as u64);
+                state.ready_bytes -= block.memory_taken();
+                excess = excess.saturating_sub(block.memory_taken());
             }
         }
     }
@@ -383,7 +385,7 @@ impl State {
         self.pending_bytes -= length;
         match result {
             Ok(block) => {
-                self.ready_bytes += length;
+                self.ready_bytes += block.memory_taken();
                 self.ready.put(key, block.clone());
             }
             Err(_) => {
@@ -453,7 +455,7 @@ impl State {
     fn drop_ready(&mut self, key: Key) {
         if let Some(block) = self.ready.pop(&key) {
             self.pieces.remove(&key);
-            self.ready_bytes -= block.bytes().len() as u64;
+            self.ready_bytes -= block.memory_taken();
         }
     }
 }
@@ -747,7 +749,7 @@ mod tests {
             match state.ready.peek(key) {
                 Some(block) => {
                     assert_eq!(block.bytes().len() as u64, *length);
-                    ready += length;
+                    ready += block.memory_taken();
                 }
                 None => {
                     assert!(state.pending.contains_key(key));

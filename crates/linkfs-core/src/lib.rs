@@ -9,6 +9,7 @@
 
 mod admission;
 mod answer_times;
+mod arena;
 mod attribute;
 mod block;
 mod block_cache;

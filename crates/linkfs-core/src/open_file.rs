@@ -161,6 +161,13 @@ impl Source {
             Source::Text(text) => text,
         }
     }
+
+    fn join<'a>(&'a self, first: &'a [u8], second: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Source::Block(block) => block.join(first, second),
+            Source::Text(_) => None,
+        }
+    }
 }
 
 impl ReadBytes {
@@ -192,11 +199,20 @@ impl ReadBytes {
         }
     }
 
-    /// The pieces in order.
+    /// The pieces in order. Those that lie side by side in memory are one.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces
-            .iter()
-            .map(|(source, span)| &source.bytes()[span.clone()])
+        let mut pieces = self.pieces.iter().peekable();
+        std::iter::from_fn(move || {
+            let (source, span) = pieces.next()?;
+            let mut piece = &source.bytes()[span.clone()];
+            while let Some((next, span)) = pieces.peek()
+                && let Some(both) = next.join(piece, &next.bytes()[span.clone()])
+            {
+                piece = both;
+                pieces.next();
+            }
+            Some(piece)
+        })
     }
 
     /// How many bytes they are in all.

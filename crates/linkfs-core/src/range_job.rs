@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use crate::admission::{FOREGROUND, Place, Urgency};
-use crate::block::{BLOCK_SIZE, Block};
+use crate::block::{BLOCK_SIZE, Block, Row};
 use crate::block_cache::{Run, Slot};
 use crate::content::Content;
 use crate::entity_tag::EntityTag;
@@ -19,6 +19,8 @@ use crate::{Error, Result, retry};
 
 /// A disk that takes longer is done without: the network is there.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
+/// So many pieces are read from the disk before they are handed on.
+const READ_AT_ONCE: usize = 4;
 
 /// Fetches consecutive pieces of one file, over as many links, urls and connections as it takes, and hands
 /// on each piece as soon as it is full.
@@ -29,6 +31,8 @@ pub(crate) struct RangeJob {
     /// The pieces to settle, from `next` on.
     open: VecDeque<Slot>,
     urgency: Arc<Urgency>,
+    /// Memory for the pieces from `next` on.
+    row: Row,
     /// What has come of the piece at `next`. It is kept over a broken connection: reading goes on at the
     /// exact byte.
     filling: Option<Block>,
@@ -61,7 +65,9 @@ impl Trouble {
 
 impl RangeJob {
     pub(crate) fn new(content: Arc<Content>, run: Run) -> RangeJob {
+        let length: u64 = run.slots.iter().map(|slot| slot.length).sum();
         RangeJob {
+            row: content.pool().row(run.start..run.start + length),
             content,
             next: run.start,
             open: run.slots.into(),
@@ -106,7 +112,11 @@ impl RangeJob {
         if spans.is_empty() {
             return false;
         }
-        let read = stored.read(spans, self.content.pool());
+        let pieces = spans.into_iter().take(READ_AT_ONCE).map(|span| {
+            let block = self.row.block(span.start, (span.end - span.start) as usize);
+            (span, block)
+        });
+        let read = stored.read(pieces.collect(), self.content.pool());
         let Ok((pieces, tag)) = tokio::time::timeout(DISK_PATIENCE, read).await else {
             self.content.note_hanging_disk();
             self.stored = None;
@@ -287,8 +297,10 @@ impl RangeJob {
     fn take(&mut self, mut bytes: &[u8]) {
         while let Some(slot) = self.open.front().filter(|_| !bytes.is_empty()) {
             let length = slot.length as usize;
-            let pool = self.content.pool();
-            let filling = self.filling.get_or_insert_with(|| pool.take(length));
+            let row = &mut self.row;
+            let filling = self
+                .filling
+                .get_or_insert_with(|| row.block(self.next, length));
             let taken = filling.fill(bytes, length);
             bytes = &bytes[taken..];
             if filling.bytes().len() == length {

@@ -26,8 +26,6 @@ const PERMIT: u64 = 1 << 10;
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the end of a mount waits for what is queued.
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
-/// So many pieces are read from the disk before they are handed on.
-const READ_AT_ONCE: usize = 4;
 /// So many files wait to be verified: each costs two descriptors, and cannot be evicted meanwhile.
 const MOST_TO_VERIFY: usize = 64;
 /// A file that somebody writes to again and again is not passed through.
@@ -268,37 +266,39 @@ impl StoredFile {
         self.file.has(offset / BLOCK_SIZE)
     }
 
-    /// The pieces at `spans`, none of which crosses a block's bounds, up to the first that is not there; and
-    /// the tag that they came under.
+    /// Fills `pieces`, each an empty block for a span that does not cross a block's bounds, up to the first that
+    /// is not there; and the tag that they came under.
     pub(crate) async fn read(
         self: &Arc<Self>,
-        spans: impl IntoIterator<Item = Range<u64>>,
+        pieces: Vec<(Range<u64>, Block)>,
         pool: &Arc<Pool>,
     ) -> (Vec<Arc<Block>>, Option<EntityTag>) {
-        let spans: Vec<_> = spans.into_iter().take(READ_AT_ONCE).collect();
         let (stored, pool) = (self.clone(), pool.clone());
         let read = move || {
-            let pieces = spans
+            let filled = pieces
                 .into_iter()
-                .map_while(|span| stored.read_piece(span, &pool));
-            (pieces.map(Arc::new).collect(), stored.tag())
+                .map_while(|(span, piece)| stored.read_piece(span, piece, &pool));
+            (filled.map(Arc::new).collect(), stored.tag())
         };
         waiting_for_the_disk(&self.is_hanging, read).await
     }
 
-    fn read_piece(&self, span: Range<u64>, pool: &Arc<Pool>) -> Option<Block> {
+    fn read_piece(&self, span: Range<u64>, mut piece: Block, pool: &Arc<Pool>) -> Option<Block> {
         let index = span.start / BLOCK_SIZE;
         let start = index * BLOCK_SIZE;
-        let length = (self.file.identity().size.0 - start).min(BLOCK_SIZE);
-        let mut whole = pool.take(length as usize);
-        if self.file.read(index, whole.whole_mut(length as usize)) != FoundOnDisk::Found {
+        let length = (self.file.identity().size.0 - start).min(BLOCK_SIZE) as usize;
+        let read = |block: &mut Block| {
+            self.file.read(index, block.whole_mut(length)) == FoundOnDisk::Found
+        };
+        if span.end - span.start == length as u64 {
+            return read(&mut piece).then_some(piece);
+        }
+        // The checksum is of the whole.
+        let mut whole = pool.take(length);
+        if !read(&mut whole) {
             return None;
         }
-        if span.end - span.start == length {
-            return Some(whole);
-        }
         let bytes = &whole.bytes()[(span.start - start) as usize..(span.end - start) as usize];
-        let mut piece = pool.take(bytes.len());
         piece.fill(bytes, bytes.len());
         Some(piece)
     }
