@@ -59,12 +59,7 @@ fn check(misdeed: &str, reason: &str) {
     assert!(bytes == scene.storage.bytes(0)[7000..7100]);
     drop(open);
     scene.assert_well_reads();
-    assert_eq!(
-        scene.status()["plugin"]["failures"],
-        0,
-        "{}",
-        scene.status()
-    );
+    scene.assert_no_failure();
     scene.behave();
     assert_eq!(scene.refresh(), Ok(()));
     scene.assert_odd_reads(1);
