@@ -963,7 +963,11 @@ fn what_is_in_memory_is_read_while_many_wait_for_a_dead_server(kind: DriveKind) 
 
 fn an_old_listing_serves_while_the_drive_cannot_give_a_new_one(kind: DriveKind) {
     let line = "ls . 'folder 0' && stat -c %s 'folder 0/file.bin'";
-    for action in [status(503), Action::NeverAnswer] {
+    for action in [
+        status(503),
+        Action::NeverAnswer,
+        Action::Garbage { body: None },
+    ] {
         let scene = Scene::with(2, kind, |setup| setup, |builder| builder.listing_ttl("0s"));
         let before = shell(scene.mount.folder(), line, Path::new("")).success();
         let rule = Rule::on("list", action.clone());

@@ -119,7 +119,7 @@ impl Scene {
     #[track_caller]
     fn assert_nothing_left(&self) {
         assert!(!is_mounted(&self.folder()), "it is mounted");
-        eventually("no process is left", || self.processes().is_empty());
+        eventually("no process is left", || self.home.processes().is_empty());
         let mut left = files_below(&self.home.path().join("tmp"));
         left.extend(files_below(&self.home.path().join("run")));
         left.extend(files_below(&self.home.path().join("state")));
@@ -131,17 +131,6 @@ impl Scene {
         let kept = kept.map(|name| self.home.path().join("state/linkfs").join(name));
         left.retain(|path| !kept.contains(path));
         assert_eq!(left, Vec::<PathBuf>::new());
-    }
-
-    /// The living processes that name the home in their arguments.
-    fn processes(&self) -> Vec<String> {
-        let mark = self.home.path().to_str().expect("text").to_owned();
-        let processes = fs::read_dir("/proc").expect("/proc");
-        let lines = processes.filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-        lines
-            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-            .filter(|line| line.contains(&mark))
-            .collect()
     }
 }
 
@@ -223,10 +212,10 @@ fn unmount_leaves_nothing(kind: DriveKind) {
     let scene = Scene::of(kind);
     scene.mount();
     assert_eq!(scene.read().expect("it reads"), "some text");
-    assert_ne!(scene.processes(), Vec::<String>::new());
+    assert_ne!(scene.home.processes(), Vec::<String>::new());
     scene.try_unmount().success();
     // The process has ended already: `unmount` waits for it.
-    assert_eq!(scene.processes(), Vec::<String>::new());
+    assert_eq!(scene.home.processes(), Vec::<String>::new());
     scene.assert_nothing_left();
     let said = scene.try_unmount().failure();
     assert_says(&said, &["nothing is mounted on"]);
@@ -259,7 +248,7 @@ fn a_killed_program_leaves_a_mount_that_answers_and_can_be_replaced(kind: DriveK
 
     scene.mount();
     kill(scene.pid(), libc::SIGKILL);
-    eventually("the program is gone", || scene.processes().is_empty());
+    eventually("the program is gone", || scene.home.processes().is_empty());
     scene.try_unmount().success();
     assert!(!is_mounted(&scene.folder()));
 }

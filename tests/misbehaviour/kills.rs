@@ -7,6 +7,8 @@ use std::thread;
 use linkfs_emulator::{LinkPolicy, ROOT_ID, Tree};
 use linkfs_tests::{DriveKind, Mounted, eventually, read_and_forget, true_bytes};
 
+use crate::scene::EndOnDrop;
+
 const KILLS: usize = 200;
 const READERS: usize = 8;
 const FILES: u64 = 64;
@@ -79,13 +81,4 @@ fn readers_do_not_notice_that_the_plugin_is_killed_again_and_again() {
     assert!(failure.contains("signal: 9"), "{plugin}");
     assert!(drive.counters().snapshot().violations.is_empty());
     assert!(read.into_inner() > KILLS as u64);
-}
-
-/// Readers end although the test fails.
-struct EndOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

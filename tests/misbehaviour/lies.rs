@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use linkfs_tests::{errno, eventually, read_all};
 
-use crate::scene::Scene;
+use crate::scene::{FILES, Scene};
 
 /// The deadline of the mount, and what a busy machine may add.
 const LIMIT: Duration = Duration::from_secs(5 + 7);
@@ -40,7 +40,7 @@ fn a_link_to_other_bytes_gives_none() {
 
 fn check(misdeed: &str, reason: &str) {
     let scene = Scene::new();
-    assert!(names(&scene).is_ok());
+    assert_eq!(names(&scene), Ok(FILES as usize));
     let open = File::open(scene.odd(0)).expect("it opens");
     scene.misbehave(misdeed);
     let asked = Instant::now();
@@ -48,19 +48,18 @@ fn check(misdeed: &str, reason: &str) {
     assert_eq!(error, libc::EIO, "{said}");
     assert!(said.contains(reason), "{said}");
     assert!(asked.elapsed() < LIMIT, "{:?}", asked.elapsed());
-    // No part of the folder is shown as all of it, and what is open reads on.
-    assert_eq!(names(&scene), Err(libc::EIO));
+    let status = scene.status();
+    assert_eq!(status["state"], "failing", "{status}");
+    let told = status["reason"].as_str().unwrap_or_default();
+    assert!(told.contains(reason), "{status}");
+    // The folder is shown as it was known, and what is open reads on.
+    assert_eq!(names(&scene), Ok(FILES as usize));
     let mut bytes = [0; 100];
     open.read_exact_at(&mut bytes, 7000).expect("it reads");
     assert!(bytes == scene.storage.bytes(0)[7000..7100]);
     drop(open);
     scene.assert_well_reads();
-    assert_eq!(
-        scene.status()["plugin"]["failures"],
-        0,
-        "{}",
-        scene.status()
-    );
+    scene.assert_no_failure();
     scene.behave();
     assert_eq!(scene.refresh(), Ok(()));
     scene.assert_odd_reads(1);

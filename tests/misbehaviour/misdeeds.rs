@@ -27,6 +27,15 @@ fn read_fresh(scene: &Scene) -> Vec<Result<Vec<u8>, i32>> {
     answers.map(|answer| answer.expect("in time")).collect()
 }
 
+/// Whoever needs a link is told that the drive is down.
+#[track_caller]
+fn assert_down(scene: &Scene) {
+    for answer in read_fresh(scene) {
+        let error = answer.map(|bytes| bytes.len()).expect_err("it fails");
+        assert!(DOWN.contains(&error), "{error}: {}", scene.status());
+    }
+}
+
 /// Whatever the odd drive does: what was read is there, and so is the other drive.
 #[track_caller]
 fn assert_the_rest_goes_on(scene: &Scene) {
@@ -58,19 +67,18 @@ fn assert_it_works_again(scene: &Scene) {
     assert!(scene.pid().is_some(), "{}", scene.status());
 }
 
-fn check(misdeed: &str, reason: &str) {
+/// A misdeed from its beginning to its end; gives the scene, which is unmounted.
+fn check(misdeed: &str, reason: &str) -> Scene {
     let scene = Scene::new();
     scene.assert_odd_reads(0);
     scene.misbehave(misdeed);
-    for answer in read_fresh(&scene) {
-        let error = answer.map(|bytes| bytes.len()).expect_err("it fails");
-        assert!(DOWN.contains(&error), "{error}: {}", scene.status());
-    }
+    assert_down(&scene);
     assert_the_rest_goes_on(&scene);
     assert_told(&scene, reason);
     scene.behave();
     assert_it_works_again(&scene);
     scene.unmount();
+    scene
 }
 
 #[test]
@@ -110,12 +118,7 @@ fn answers_may_come_in_any_order() {
         assert!(first == Ok(scene.storage.bytes(file)));
         assert!(second == Ok(scene.storage.bytes(13 + file)));
     }
-    assert_eq!(
-        scene.status()["plugin"]["failures"],
-        0,
-        "{}",
-        scene.status()
-    );
+    scene.assert_no_failure();
     scene.unmount();
 }
 
@@ -136,20 +139,9 @@ fn a_flood_of_lines_ends_the_plugin() {
 
 #[test]
 fn a_flood_of_errors_fills_neither_memory_nor_disk() {
-    let scene = Scene::new();
-    scene.assert_odd_reads(0);
-    scene.misbehave("endless-errors");
-    for answer in read_fresh(&scene) {
-        let error = answer.map(|bytes| bytes.len()).expect_err("it fails");
-        assert!(DOWN.contains(&error), "{error}: {}", scene.status());
-    }
-    assert_the_rest_goes_on(&scene);
-    assert_told(&scene, "it said nothing for");
-    scene.behave();
-    assert_it_works_again(&scene);
+    let scene = check("endless-errors", "it said nothing for");
     let logged = scene.mount.home().log().len();
     assert!(logged < 8 << 20, "{logged} bytes in the log");
-    scene.unmount();
 }
 
 #[test]
@@ -187,10 +179,7 @@ fn check_start(what: &str, reason: &str) {
     scene.assert_odd_reads(0);
     scene.install(what);
     scene.kill_plugin();
-    for answer in read_fresh(&scene) {
-        let error = answer.map(|bytes| bytes.len()).expect_err("it fails");
-        assert!(DOWN.contains(&error), "{error}: {}", scene.status());
-    }
+    assert_down(&scene);
     assert_the_rest_goes_on(&scene);
     assert_told(&scene, reason);
     scene.install(GOOD);

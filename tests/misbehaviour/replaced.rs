@@ -8,7 +8,7 @@ use std::thread;
 
 use linkfs_tests::{errno, eventually, read_all, read_and_forget};
 
-use crate::scene::{FILES, SIZE, Scene};
+use crate::scene::{EndOnDrop, FILES, SIZE, Scene};
 
 fn version(scene: &Scene) -> String {
     let version = scene.status()["plugin"]["version"].clone();
@@ -29,7 +29,7 @@ fn check(take: impl Fn(&Scene)) {
     let paths: Vec<_> = (0..FILES).map(|file| (file, scene.odd(file))).collect();
     thread::scope(|scope| {
         let (is_over, read, storage) = (&is_over, &read, &scene.storage);
-        let end = end_on_drop(is_over);
+        let end = EndOnDrop(is_over);
         scope.spawn(move || {
             for turn in 0_u64.. {
                 if is_over.load(Ordering::Relaxed) {
@@ -74,24 +74,8 @@ fn check(take: impl Fn(&Scene)) {
         }
         drop(end);
     });
-    assert_eq!(
-        scene.status()["plugin"]["failures"],
-        0,
-        "{}",
-        scene.status()
-    );
+    scene.assert_no_failure();
     scene.unmount();
-}
-
-/// Readers end although the test fails.
-fn end_on_drop(flag: &AtomicBool) -> impl Drop {
-    struct End<'a>(&'a AtomicBool);
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    End(flag)
 }
 
 #[test]
@@ -138,12 +122,7 @@ fn what_is_asked_before_a_reload_is_answered_by_the_process_before() {
         .map(|bytes| bytes.len() as u64);
     assert_eq!(size, Ok(SIZE));
     eventually("it has answered all", || !is_there(old));
-    assert_eq!(
-        scene.status()["plugin"]["failures"],
-        0,
-        "{}",
-        scene.status()
-    );
+    scene.assert_no_failure();
     scene.unmount();
 }
 

@@ -3,6 +3,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use linkfs_emulator::{EmulatedDrive, ROOT_ID, Tree};
 use linkfs_tests::{
@@ -139,6 +140,13 @@ impl Scene {
         })
     }
 
+    /// No process of the plugin has failed.
+    #[track_caller]
+    pub(crate) fn assert_no_failure(&self) {
+        let status = self.status();
+        assert_eq!(status["plugin"]["failures"], 0, "{status}");
+    }
+
     /// What the status says of the odd drive.
     pub(crate) fn status(&self) -> Value {
         let status = self.mount.status();
@@ -184,22 +192,21 @@ impl Scene {
         peak << 10
     }
 
-    /// The living processes that name the home in their arguments.
-    pub(crate) fn processes(&self) -> Vec<String> {
-        let mark = self.mount.home().path().to_str().expect("text").to_owned();
-        let processes = fs::read_dir("/proc").expect("/proc");
-        let lines = processes.filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-        lines
-            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-            .filter(|line| line.contains(&mark))
-            .collect()
-    }
-
     /// Unmounts; nothing of it runs after that.
     #[track_caller]
     pub(crate) fn unmount(&self) {
         self.mount.unmount().success();
-        eventually("no process is left", || self.processes().is_empty());
+        let home = self.mount.home();
+        eventually("no process is left", || home.processes().is_empty());
+    }
+}
+
+/// Sets the flag that readers look at, so that they end although the test fails.
+pub(crate) struct EndOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -119,6 +119,20 @@ impl Home {
         run(&mut command)
     }
 
+    /// The living processes that name this home in their arguments.
+    ///
+    /// # Panics
+    /// When they cannot be looked for.
+    pub fn processes(&self) -> Vec<String> {
+        let mark = self.path().to_str().expect("text");
+        let processes = fs::read_dir("/proc").expect("/proc");
+        let lines = processes.filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+        lines
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(mark))
+            .collect()
+    }
+
     /// What mounts in the background have logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path().join("state/linkfs/linkfs.log")).unwrap_or_default()

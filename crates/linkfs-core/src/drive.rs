@@ -342,6 +342,11 @@ impl Drive {
         }
     }
 
+    /// Answers that were right one by one make no sense together.
+    pub(crate) fn note_broken_answer(&self, error: &Error) {
+        self.lock_health().note_failure(error, None, Instant::now());
+    }
+
     /// What the drive or a data host said last, see [`Health::refusal_within`].
     pub(crate) fn refusal_within(&self, time: Duration) -> Option<Error> {
         self.lock_health().refusal_within(time)

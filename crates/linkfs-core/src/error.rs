@@ -86,6 +86,11 @@ impl Error {
         matches!(self, Error::Drive(error) if error.kind == ErrorKind::LoginExpired)
     }
 
+    /// Whether the drive's answer made no sense.
+    pub(crate) fn is_broken_answer(&self) -> bool {
+        matches!(self, Error::Drive(error) if error.kind == ErrorKind::Broken)
+    }
+
     /// Whether a person should read about it: a missing name is no failure.
     pub(crate) fn is_routine(&self) -> bool {
         matches!(

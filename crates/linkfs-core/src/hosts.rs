@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use linkfs_provider::is_public_address;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Resolves names and drops every address that is not public.
@@ -14,7 +15,8 @@ impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
+            let public = found.filter(|address| is_public_address(address.ip()));
+            let public: Vec<SocketAddr> = public.collect();
             if public.is_empty() {
                 return Err("the link's host has no public address".into());
             }
@@ -26,31 +28,7 @@ impl Resolve for PublicOnly {
 /// Whether a host written as a number is public. Host names are checked when they are resolved.
 pub(crate) fn is_public_host(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.parse::<IpAddr>().is_ok_and(is_public) || bare.parse::<IpAddr>().is_err()
-}
-
-fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            !(v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || a == 0
-                // Shared address space of carriers, RFC 6598.
-                || (a == 100 && (b & 0xc0) == 64))
-        }
-        IpAddr::V6(v6) => {
-            !(v6.is_loopback()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local())
-        }
-    }
+    bare.parse::<IpAddr>().map_or(true, is_public_address)
 }
 
 #[cfg(test)]
@@ -81,6 +59,7 @@ mod tests {
             "[fe80::1]",
             "[fd00::1]",
             "[::ffff:127.0.0.1]",
+            "[64:ff9b::10.0.0.1]",
         ] {
             assert!(!is_public_host(host), "{host}");
         }

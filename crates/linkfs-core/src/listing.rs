@@ -510,7 +510,9 @@ impl Loader {
 
     fn broken(&self, what: &str) -> Error {
         let message = format!("list folder {}: {what}", self.folder);
-        Error::Drive(ProviderError::new(ErrorKind::Broken, message))
+        let error = Error::Drive(ProviderError::new(ErrorKind::Broken, message));
+        self.drive.note_broken_answer(&error);
+        error
     }
 }
 
@@ -566,7 +568,7 @@ mod tests {
         }
     }
 
-    fn listing(empty_pages: usize, configured: u64, wished: Option<u64>) -> Arc<Listing> {
+    fn drive(empty_pages: usize, wished: Option<u64>) -> Arc<Drive> {
         let about = About {
             root: "0".into(),
             links_per_call: 1,
@@ -582,13 +584,16 @@ mod tests {
             identity: None,
             saved_listings: None,
         };
-        let drive = Drive::new("test", Arc::new(provider), options).unwrap();
-        let ttl = Duration::from_secs(configured);
+        Drive::new("test", Arc::new(provider), options).unwrap()
+    }
+
+    fn listing(drive: &Arc<Drive>, configured: u64) -> Arc<Listing> {
+        let (drive, ttl) = (drive.clone(), Duration::from_secs(configured));
         start(Arc::default(), drive, "0".into(), NodeId::ROOT, ttl)
     }
 
     async fn check(configured: u64, wished: Option<u64>, kept: u64) {
-        let listing = listing(0, configured, wished);
+        let listing = listing(&drive(0, wished), configured);
         listing.complete().await.unwrap();
         assert_eq!(listing.valid_for(), Duration::from_secs(kept));
         tokio::time::advance(Duration::from_secs(kept)).await;
@@ -605,8 +610,11 @@ mod tests {
     #[tokio::test]
     async fn some_empty_pages_are_gone_over_and_endless_ones_are_an_error() {
         for (empty_pages, is_whole) in [(1, true), (99, true), (100, false), (usize::MAX, false)] {
-            let listing = listing(empty_pages, 30, None);
-            match listing.complete().await {
+            let drive = drive(empty_pages, None);
+            let listing = listing(&drive, 30);
+            let ended = listing.complete().await;
+            assert_eq!(drive.health().failure, ended.clone().err());
+            match ended {
                 Ok(()) => {
                     assert!(is_whole, "{empty_pages}");
                     assert!(listing.find("folder").await.unwrap().is_some());

@@ -14,8 +14,8 @@ use linkfs_provider::{Item, ItemId, ItemKind, Version};
 /// How long a request waits for a fresh listing of a folder that has an older one: beyond this
 /// the older one is better than a user who waits. With a short deadline the refresh fails before.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long after a failure that passes a folder is answered from memory, by the older listing or by the
-/// failure, before the drive is asked again.
+/// How long after a failure that says nothing of a folder it is answered from memory, by the older listing or by
+/// the failure, before the drive is asked again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Attributes of an older listing, served because the drive does not answer, are asked again this soon.
 const VALID_WHILE_UNREACHABLE: Duration = Duration::from_secs(1);
@@ -212,9 +212,8 @@ impl Tree {
         match tokio::time::timeout_at(known.newest.started() + PATIENCE, fresh).await {
             Ok(Ok(())) => Ok(known.newest),
             Err(_still_loading) => Ok(older),
-            // Names in memory lead to bytes in memory; whatever is not there needs the login.
-            Ok(Err(error)) if error.is_passing() || error.is_lapsed_login() => Ok(older),
-            Ok(Err(error)) => Err(error),
+            Ok(Err(error)) if takes_away(&error) => Err(error),
+            Ok(Err(_says_nothing_of_the_folder)) => Ok(older),
         }
     }
 
@@ -469,7 +468,11 @@ impl Folder {
         let is_young = match newest.phase() {
             Phase::Loading => true,
             Phase::Complete(_) => !newest.valid_for().is_zero(),
-            Phase::Failed(at, error) => error.is_passing() && at.elapsed() < PAUSE_AFTER_FAILURE,
+            // A new login shows at once.
+            Phase::Failed(at, error) => {
+                let is_paused = !takes_away(&error) && !error.is_lapsed_login();
+                is_paused && at.elapsed() < PAUSE_AFTER_FAILURE
+            }
         };
         is_young && !self.is_forgotten
     }
@@ -480,6 +483,12 @@ impl Folder {
         // Nothing is ever sent: the sender goes when it is done.
         while telling.changed().await.is_ok() {}
     }
+}
+
+/// Whether a failed listing is the drive's word on the folder, which ends the names from before. Any other failure
+/// leaves them: they lead to bytes in memory, and whatever is not there needs the drive.
+fn takes_away(error: &Error) -> bool {
+    !(error.is_passing() || error.is_lapsed_login() || error.is_broken_answer())
 }
 
 /// The root is known by its id alone: mounting asks nothing of the drive but its first listing.
@@ -495,3 +504,7 @@ fn root_item(drive: &Drive) -> Item {
         mime: None,
     }
 }
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

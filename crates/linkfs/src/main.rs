@@ -32,7 +32,6 @@ mod output;
 mod pin;
 mod places;
 mod plugin;
-mod plugin_new;
 mod plugins;
 mod save;
 mod secrets;

@@ -1,8 +1,8 @@
 //! `linkfs plugin`: the plugins there are, and the processes that they run in.
 
 mod check;
+mod new;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::args::{OutputArgs, PluginCommand, PluginProcessArgs};
 use crate::mounted::check_mounted;
 use crate::setup::Setup;
-use crate::{control, logging, output, plugin_new, plugins};
+use crate::{control, logging, output, plugins};
 
 pub(crate) fn run(setup: &Setup, command: &PluginCommand) -> Result<()> {
     match command {
         PluginCommand::List(args) => list(args),
-        PluginCommand::New(args) => plugin_new::run(args),
+        PluginCommand::New(args) => new::run(args),
         PluginCommand::Check(args) => check::run(setup, args),
         PluginCommand::Reload(args) => tell("reload", args),
         PluginCommand::Restart(args) => tell("restart", args),
@@ -88,10 +88,6 @@ fn tell(verb: &str, args: &PluginProcessArgs) -> Result<()> {
         "no drive has a line break in its name"
     );
     let line = format!("{verb} {drive}\n");
-    control::command(&control_of(&args.folder), &line)?;
+    control::command(&args.folder.join(".linkfs/control"), &line)?;
     Ok(())
-}
-
-fn control_of(folder: &Path) -> std::path::PathBuf {
-    folder.join(".linkfs/control")
 }

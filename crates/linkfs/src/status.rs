@@ -69,6 +69,8 @@ struct Plugin {
     pid: Option<u32>,
     failures: u64,
     last_failure: Option<String>,
+    /// What the kernel does not hold it to, in words.
+    unconfined: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -233,6 +235,9 @@ fn describe_plugin(text: &mut String, plugin: &Plugin) {
         let (failures, failure) = (plugin.failures, output::shown(failure));
         let _ = writeln!(text, "    it failed {failures} times, the last: {failure}");
     }
+    for piece in &plugin.unconfined {
+        let _ = writeln!(text, "    unconfined: {}", output::shown(piece));
+    }
 }
 
 fn describe_disk(text: &mut String, disk: &Disk) {
@@ -279,7 +284,8 @@ mod tests {
                 {"name": "work", "state": "ok", "reason": null, "advice": null,
                  "limited_for_seconds": null, "calls": 5, "failed_calls": 0, "links": 2,
                  "plugin": {"name": "pds", "version": "0.1", "program": "/p", "pid": 12, "failures": 2,
-                            "last_failure": "plugin pds: it ended", "unconfined": []}},
+                            "last_failure": "plugin pds: it ended",
+                            "unconfined": ["no Landlock: it reads", "no filter: it runs"]}},
                 {"name": "team", "state": "limited", "reason": "too many calls", "advice": "try later",
                  "limited_for_seconds": 30, "calls": 9, "failed_calls": 1, "links": 0,
                  "shares": {"made": 120, "waiting": 1},
@@ -295,6 +301,8 @@ mod tests {
   work: ok, 5 calls, 0 failed
     plugin pds 0.1, pid 12
     it failed 2 times, the last: plugin pds: it ended
+    unconfined: no Landlock: it reads
+    unconfined: no filter: it runs
   team: limited, 9 calls, 1 failed
     the drive asked for a pause of 30 s more
     shares: 120 made, 1 waiting

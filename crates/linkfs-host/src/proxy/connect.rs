@@ -9,12 +9,12 @@ use std::task::{Context, Poll};
 
 use hyper::{StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use linkfs_provider::is_public_address;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
 
 use super::CONNECT_TIMEOUT;
-use super::addresses::is_public;
 use super::allowed::{AllowedHosts, Reach};
 
 /// Why there is no connection, in words for the plugin's log.
@@ -89,7 +89,7 @@ async fn connect_within(host: &str, port: u16, reach: Reach) -> Result<TcpStream
     // What was looked at is what is connected to: a second answer may be another one.
     let usable: Vec<_> = found
         .into_iter()
-        .filter(|address| reach == Reach::Any || is_public(address.ip()))
+        .filter(|address| reach == Reach::Any || is_public_address(address.ip()))
         .collect();
     if usable.is_empty() {
         return Err(Refusal::forbidden(format!(

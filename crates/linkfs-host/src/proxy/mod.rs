@@ -5,7 +5,6 @@
 //! kept and nothing is changed but what concerns the connection. Logs name hosts, never what is
 //! asked of them.
 
-mod addresses;
 mod allowed;
 mod connect;
 mod door;

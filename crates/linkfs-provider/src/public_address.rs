@@ -1,9 +1,7 @@
-//! Which addresses belong to the public internet.
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Neither this machine nor its local network.
-pub(super) fn is_public(address: IpAddr) -> bool {
+/// Whether an address belongs to the public internet: neither to this machine nor to its local network.
+pub fn is_public_address(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => match translated(v6) {
@@ -78,7 +76,7 @@ mod tests {
             "64:ff9b::10.0.0.1",
             "2002:a00:1::1",
         ] {
-            assert!(!is_public(address.parse().unwrap()), "{address}");
+            assert!(!is_public_address(address.parse().unwrap()), "{address}");
         }
     }
 
@@ -93,7 +91,7 @@ mod tests {
             "2002:808:808::1",
             "::ffff:8.8.8.8",
         ] {
-            assert!(is_public(address.parse().unwrap()), "{address}");
+            assert!(is_public_address(address.parse().unwrap()), "{address}");
         }
     }
 }

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, ensure};
 use crate::args::{Language, PluginNewArgs};
 use crate::output;
 
-const PYTHON: &str = include_str!("../templates/plugin/python");
-const SH: &str = include_str!("../templates/plugin/sh");
-const RUST_MANIFEST: &str = include_str!("../templates/plugin/rust/Cargo.toml");
-const RUST_MAIN: &str = include_str!("../templates/plugin/rust/src/main.rs");
+const PYTHON: &str = include_str!("../../templates/plugin/python");
+const SH: &str = include_str!("../../templates/plugin/sh");
+const RUST_MANIFEST: &str = include_str!("../../templates/plugin/rust/Cargo.toml");
+const RUST_MAIN: &str = include_str!("../../templates/plugin/rust/src/main.rs");
 
 /// Longer names are none that anybody types.
 const LONGEST_NAME: usize = 40;
