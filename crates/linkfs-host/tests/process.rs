@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use linkfs_host::Launch;
-use linkfs_provider::{ByteCount, Provider, Redactor, Secret, Settings};
+use linkfs_provider::{ByteCount, ErrorKind, Provider, Redactor, Secret, Settings};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -136,4 +136,27 @@ async fn a_process_that_opens_late_does_not_replace_a_newer_one() {
     // Who waited for the late one asks the newer one.
     assert_eq!(usage.await.unwrap().used, ByteCount(3));
     scene.note_end_of_second().await;
+}
+
+#[tokio::test]
+async fn another_folder_is_refused_also_when_no_process_shows_the_first() {
+    let scene = Scene::new("root=other");
+    let provider = scene.open().await;
+    let process = provider.process().unwrap();
+    let refusal = process.restart().await.unwrap_err();
+    assert_eq!(refusal.kind, ErrorKind::Invalid);
+    assert!(refusal.message.contains("another folder"), "{refusal}");
+    assert_eq!(process.state().pid, None);
+    process.restart().await.unwrap();
+    assert_eq!(version(&*provider), "3");
+}
+
+#[tokio::test]
+async fn a_process_that_is_not_taken_ends() {
+    let mut scene = Scene::new("root=other");
+    let provider = scene.open().await;
+    let refusal = provider.process().unwrap().reload().await.unwrap_err();
+    assert_eq!(refusal.kind, ErrorKind::Invalid);
+    scene.note_end_of_second().await;
+    assert_eq!(version(&*provider), "1");
 }

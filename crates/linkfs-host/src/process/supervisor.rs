@@ -1,6 +1,6 @@
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use linkfs_provider::{ErrorKind, ProcessState, ProviderError, Result};
+use linkfs_provider::{ErrorKind, ItemId, ProcessState, ProviderError, Result};
 use tokio::sync::SetOnce;
 
 use super::Launch;
@@ -12,6 +12,8 @@ use crate::sandbox;
 #[derive(Debug)]
 pub(super) struct Supervisor {
     launch: Arc<Launch>,
+    /// The folder that the first process showed, which is mounted.
+    root: OnceLock<ItemId>,
     state: Mutex<State>,
 }
 
@@ -37,6 +39,7 @@ impl Supervisor {
     pub(super) fn new(launch: Arc<Launch>) -> Arc<Supervisor> {
         Arc::new(Supervisor {
             launch,
+            root: OnceLock::new(),
             state: Mutex::default(),
         })
     }
@@ -122,13 +125,14 @@ impl Supervisor {
             let reason = format!("it did not open the drive within {seconds} s");
             Err(failure(&self.launch.name, &reason))
         })?;
-        match self.lock().current.as_ref() {
-            Some(old) if old.about.root != connection.about.root => {
-                let reason = "the new program shows another folder of the drive than the one that is mounted";
-                Err(ProviderError::new(ErrorKind::Invalid, reason))
-            }
-            _ => Ok(connection),
+        let shown = &connection.about.root;
+        if self.root.get_or_init(|| shown.clone()) == shown {
+            return Ok(connection);
         }
+        connection.drain();
+        let reason =
+            "the plugin shows another folder of the drive now than the one that is mounted";
+        Err(ProviderError::new(ErrorKind::Invalid, reason))
     }
 
     /// Takes what an opening gave, and gives the process to ask.
