@@ -50,7 +50,7 @@ struct State {
     waiting: HashMap<u64, Waiting>,
     /// `None` once nothing more is to be asked.
     lines: Option<mpsc::UnboundedSender<Vec<u8>>>,
-    /// Whether a call was answered with something else than a refusal to go on.
+    /// Whether any question was answered, be it with an error.
     has_answered: bool,
     last_heard: Instant,
     /// Why the process is not used any more.
