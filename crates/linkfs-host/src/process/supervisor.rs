@@ -168,7 +168,7 @@ impl Supervisor {
         state.notice_end();
         let current = state.current.as_ref();
         ProcessState {
-            plugin: current
+            name: current
                 .map_or(&self.launch.name, |current| &current.hello.name)
                 .clone(),
             version: current
