@@ -7,7 +7,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 use crate::wire::{self, Ability, Configure, FromHost, Hello, Ready};
@@ -55,8 +55,8 @@ async fn speak(plugin: &Plugin) -> io::Result<()> {
         mut to_host,
     } = Stdio::take()?;
     let mut from_host = BufReader::new(from_host);
-    to_host.write_all(&line(&hello(plugin))?).await?;
-    let Some(first) = read_line(&mut from_host).await? else {
+    to_host.write_all(&wire::line(&hello(plugin))?).await?;
+    let Some(first) = wire::read_line(&mut from_host).await? else {
         return Ok(());
     };
     let configure: Configure = serde_json::from_slice(&first).map_err(|_| {
@@ -71,7 +71,7 @@ async fn speak(plugin: &Plugin) -> io::Result<()> {
             ..Ready::default()
         },
     };
-    to_host.write_all(&line(&ready)?).await?;
+    to_host.write_all(&wire::line(&ready)?).await?;
     let Ok(provider) = opened else {
         return Ok(());
     };
@@ -79,7 +79,7 @@ async fn speak(plugin: &Plugin) -> io::Result<()> {
     // Two directions are two tasks: in one, both pipes could be full with each side waiting for the other.
     let writer = tokio::spawn(write(to_host, waiting));
     let calls = Calls::new(provider, answers);
-    while let Some(text) = read_line(&mut from_host).await? {
+    while let Some(text) = wire::read_line(&mut from_host).await? {
         take(&calls, &text);
     }
     writer.abort();
@@ -132,29 +132,10 @@ fn take(calls: &Calls, text: &[u8]) {
     }
 }
 
-/// The next line, `None` at the end. One without an end is not a line.
-async fn read_line(from: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<Vec<u8>>> {
-    let mut text = Vec::new();
-    let longest = u64::try_from(wire::LONGEST_LINE).unwrap_or(u64::MAX);
-    from.take(longest).read_until(b'\n', &mut text).await?;
-    match text.last() {
-        Some(b'\n') => Ok(Some(text)),
-        None => Ok(None),
-        Some(_) if text.len() < wire::LONGEST_LINE => Ok(None),
-        Some(_) => Err(io::Error::other("a line is too long")),
-    }
-}
-
 async fn write(mut to: stdio::Writer, mut lines: mpsc::Receiver<Vec<u8>>) {
     while let Some(line) = lines.recv().await {
         if to.write_all(&line).await.is_err() {
             return;
         }
     }
-}
-
-fn line(message: &impl serde::Serialize) -> serde_json::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec(message)?;
-    text.push(b'\n');
-    Ok(text)
 }
