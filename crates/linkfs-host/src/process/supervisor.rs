@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use linkfs_provider::{ErrorKind, ItemId, ProcessState, ProviderError, Result};
 use tokio::sync::SetOnce;
 
-use super::Launch;
 use super::back_off::BackOff;
-use super::connection::{Connection, End, failure};
+use super::connection::{Connection, End};
+use super::{Launch, failure};
 use crate::sandbox;
 
 /// Sees to it that there is a process to ask.
@@ -123,7 +123,7 @@ impl Supervisor {
         let connection = opened.unwrap_or_else(|_elapsed| {
             let seconds = patience.as_secs_f32();
             let reason = format!("it did not open the drive within {seconds} s");
-            Err(failure(&self.launch.name, &reason))
+            Err(self.launch.failure(&reason))
         })?;
         let shown = &connection.about.root;
         if self.root.get_or_init(|| shown.clone()) == shown {
