@@ -1,7 +1,9 @@
 //! Which of a plugin's processes is asked, told by scripts whose steps the tests give the order of.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -71,19 +73,22 @@ impl Scene {
     }
 
     async fn open(&self) -> Arc<dyn Provider> {
-        let launch = Launch {
+        self.launch(self.folder.path()).open().await.unwrap()
+    }
+
+    fn launch(&self, state_dir: &Path) -> Launch {
+        Launch {
             name: "numbered".to_owned(),
             program: self.path("plugin"),
             arguments: Vec::new(),
             settings: Settings {
                 config: Secret::default(),
-                state_dir: self.folder.path().to_owned(),
+                state_dir: state_dir.to_owned(),
             },
             redactor: Redactor::default(),
             patience: Duration::from_secs(60),
             silence: Duration::from_secs(60),
-        };
-        launch.open().await.unwrap()
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -159,4 +164,12 @@ async fn a_process_that_is_not_taken_ends() {
     assert_eq!(refusal.kind, ErrorKind::Invalid);
     scene.note_end_of_second().await;
     assert_eq!(version(&*provider), "1");
+}
+
+#[tokio::test]
+async fn a_state_folder_that_is_no_text_keeps_nobody_waiting() {
+    let scene = Scene::new(":");
+    let state_dir = scene.path("").join(OsStr::from_bytes(b"\xff"));
+    let refusal = scene.launch(&state_dir).open().await.err().unwrap();
+    assert!(refusal.message.contains("UTF-8"), "{refusal}");
 }

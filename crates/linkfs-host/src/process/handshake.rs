@@ -47,7 +47,7 @@ pub(super) async fn open(launch: &Arc<Launch>) -> Result<Opened> {
     tokio::spawn(log(launch.clone(), child.pid, stderr));
     let mut output = Output::new(stdout, ended);
     let hello = hello(&mut output, &hosts).await.map_err(failed)?;
-    configure(launch, &mut stdin).await;
+    configure(launch, &mut stdin).await.map_err(failed)?;
     let ready: Ready = next(&mut output).await.map_err(failed)?;
     if let Some(error) = ready.error {
         return Err(launch.cleaned(error.into()));
@@ -95,15 +95,19 @@ async fn hello(output: &mut Output, hosts: &AllowedHosts) -> Result<Hello, Strin
     Ok(hello)
 }
 
-async fn configure(launch: &Launch, stdin: &mut ChildStdin) {
+async fn configure(launch: &Launch, stdin: &mut ChildStdin) -> Result<(), String> {
     let configure = Configure {
         protocol: wire::PROTOCOL,
         config: launch.settings.config.clone(),
         state_dir: launch.settings.state_dir.clone(),
     };
-    let line = wire::line(&configure).expect("the configuration has text keys");
+    let line = wire::line(&configure).map_err(|error| {
+        let folder = configure.state_dir.display();
+        format!("it cannot be told of its folder {folder}: {error}")
+    })?;
     // A plugin that is gone already is noticed by what comes next.
     let _gone = stdin.write_all(&line).await;
+    Ok(())
 }
 
 /// The next line as a message, or in words why there is none.
