@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use linkfs_provider::ProcessState;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -76,7 +77,7 @@ pub struct DriveStatus {
     /// How sharing goes, where the drive can share.
     pub shares: Option<ShareStatus>,
     /// The process of its plugin, where it has one.
-    pub plugin: Option<PluginStatus>,
+    pub plugin: Option<ProcessState>,
 }
 
 /// The state of a drive whose login is over.
@@ -96,25 +97,6 @@ pub struct ShareStatus {
     pub made: u64,
     /// Requests that wait for theirs.
     pub waiting: usize,
-}
-
-/// How a plugin's process is.
-#[derive(Clone, Debug, Serialize)]
-pub struct PluginStatus {
-    /// What it calls itself.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// The program.
-    pub program: String,
-    /// The number of its process, while there is one.
-    pub pid: Option<u32>,
-    /// How often its process failed.
-    pub failures: u64,
-    /// Why it did the last time.
-    pub last_failure: Option<String>,
-    /// What keeps it from less than it should be kept from, on this machine.
-    pub unconfined: Vec<String>,
 }
 
 /// How a data host has answered lately.
@@ -158,21 +140,8 @@ pub(crate) fn of_drive(drive: &Arc<Drive>) -> DriveStatus {
         second_requests: drive.second_requests(),
         hosts: hosts(drive),
         shares: shares(drive),
-        plugin: plugin(drive),
+        plugin: drive.provider().process().map(|process| process.state()),
     }
-}
-
-fn plugin(drive: &Drive) -> Option<PluginStatus> {
-    let process = drive.provider().process()?.state();
-    Some(PluginStatus {
-        name: process.plugin,
-        version: process.version,
-        program: process.program,
-        pid: process.pid,
-        failures: process.failures,
-        last_failure: process.last_failure,
-        unconfined: process.unconfined,
-    })
 }
 
 fn shares(drive: &Drive) -> Option<ShareStatus> {

@@ -2,6 +2,7 @@
 //!
 //! - [`Launch`] says how the process is started; `child` starts and kills it;
 //! - `hosts` are those that the drive's configuration names;
+//! - `handshake` opens the drive with a new one; `output` is what a process says, line by line;
 //! - `connection` is one running process: questions in, answers out, until it ends; its `stderr` goes to the log;
 //! - `supervisor` sees to it that there is one: it starts, restarts and replaces it, after a `back_off`;
 //! - `provider` is what linkfs sees of all that: a [`Provider`].
@@ -9,7 +10,9 @@
 mod back_off;
 mod child;
 mod connection;
+mod handshake;
 mod hosts;
+mod output;
 mod provider;
 mod stderr;
 mod supervisor;
@@ -20,13 +23,15 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
-use linkfs_provider::{Provider, ProviderError, Redactor, Result, Settings};
+use linkfs_provider::{ErrorKind, Provider, ProviderError, Redactor, Result, Settings};
 
 use crate::proxy::ProxyAddress;
 use crate::sandbox::{Program, Sandbox};
 pub(crate) use child::{Pipes, PluginChild};
-pub(crate) use connection::{END_PATIENCE, HELLO_PATIENCE, breach, line, read_line};
+pub(crate) use connection::END_PATIENCE;
+pub(crate) use handshake::HELLO_PATIENCE;
 pub(crate) use hosts::configured as configured_hosts;
+pub(crate) use output::{breach, read_line};
 use provider::PluginProcess;
 use supervisor::Supervisor;
 
@@ -68,6 +73,10 @@ impl Launch {
         Sandbox::new(program, &self.settings.state_dir, Some(proxy.clone())).spawn()
     }
 
+    fn failure(&self, reason: &str) -> ProviderError {
+        failure(&self.name, reason)
+    }
+
     /// An error as it may be shown.
     pub(crate) fn cleaned(&self, error: ProviderError) -> ProviderError {
         ProviderError {
@@ -75,4 +84,8 @@ impl Launch {
             ..error
         }
     }
+}
+
+fn failure(plugin: &str, reason: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Unavailable, format!("plugin {plugin}: {reason}"))
 }

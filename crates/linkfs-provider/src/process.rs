@@ -1,3 +1,5 @@
+use serde::Serialize;
+
 use crate::{Result, async_trait};
 
 /// The process that a provider runs in.
@@ -20,11 +22,11 @@ pub trait Process: Send + Sync {
     async fn reload(&self) -> Result<()>;
 }
 
-/// How a plugin's process is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How a plugin's process is, as the status of a mount shows it too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProcessState {
     /// What the plugin calls itself.
-    pub plugin: String,
+    pub name: String,
     /// Its version, for people.
     pub version: String,
     /// The program.
@@ -37,4 +39,24 @@ pub struct ProcessState {
     pub last_failure: Option<String>,
     /// What of its confinement this machine lacks.
     pub unconfined: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_find_it_by_these_names() {
+        let state = ProcessState {
+            name: "pds".to_owned(),
+            version: "0.1.0".to_owned(),
+            program: "/usr/bin/linkfs".to_owned(),
+            pid: Some(7),
+            failures: 1,
+            last_failure: None,
+            unconfined: vec!["control calls to devices".to_owned()],
+        };
+        let expected = r#"{"name":"pds","version":"0.1.0","program":"/usr/bin/linkfs","pid":7,"failures":1,"last_failure":null,"unconfined":["control calls to devices"]}"#;
+        assert_eq!(serde_json::to_string(&state).unwrap(), expected);
+    }
 }

@@ -6,8 +6,9 @@ mod stdio;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 use crate::wire::{self, Ability, Configure, FromHost, Hello, Ready};
@@ -18,7 +19,12 @@ use stdio::Stdio;
 /// How many answers may wait to be written.
 const ANSWERS_WAITING: usize = 64;
 
-/// The `main` of a plugin program: serves `plugin` until linkfs has no more questions.
+/// How long the last answers may take once stdin has ended: as long as a mount waits for one where nothing
+/// else is configured. linkfs itself kills sooner what it has no use for.
+const LAST_ANSWERS_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The `main` of a plugin program: serves `plugin` until linkfs has no more questions, and those it had are
+/// answered.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -34,7 +40,7 @@ pub fn serve(plugin: &Plugin) -> ExitCode {
         .enable_all()
         .build();
     let served = runtime.and_then(|runtime| {
-        let served = runtime.block_on(speak(plugin));
+        let served = runtime.block_on(async { speak(plugin, Stdio::take()?).await });
         // A name being resolved is not waited for.
         runtime.shutdown_background();
         served
@@ -48,15 +54,15 @@ pub fn serve(plugin: &Plugin) -> ExitCode {
     }
 }
 
-/// Says hello, opens the drive, answers questions until stdin ends.
-async fn speak(plugin: &Plugin) -> io::Result<()> {
+/// Says hello, opens the drive, answers the questions that come until stdin ends.
+async fn speak(plugin: &Plugin, stdio: Stdio) -> io::Result<()> {
     let Stdio {
         from_host,
         mut to_host,
-    } = Stdio::take()?;
+    } = stdio;
     let mut from_host = BufReader::new(from_host);
-    to_host.write_all(&line(&hello(plugin))?).await?;
-    let Some(first) = read_line(&mut from_host).await? else {
+    write_line(&mut to_host, &wire::line(&hello(plugin))?).await?;
+    let Some(first) = wire::read_line(&mut from_host).await? else {
         return Ok(());
     };
     let configure: Configure = serde_json::from_slice(&first).map_err(|_| {
@@ -71,18 +77,29 @@ async fn speak(plugin: &Plugin) -> io::Result<()> {
             ..Ready::default()
         },
     };
-    to_host.write_all(&line(&ready)?).await?;
+    write_line(&mut to_host, &wire::line(&ready)?).await?;
     let Ok(provider) = opened else {
         return Ok(());
     };
     let (answers, waiting) = mpsc::channel(ANSWERS_WAITING);
     // Two directions are two tasks: in one, both pipes could be full with each side waiting for the other.
-    let writer = tokio::spawn(write(to_host, waiting));
+    let mut writer = tokio::spawn(write(to_host, waiting));
     let calls = Calls::new(provider, answers);
-    while let Some(text) = read_line(&mut from_host).await? {
-        take(&calls, &text);
+    let heard = hear(&calls, &mut from_host).await;
+    // Whoever pipes questions in wants the answers: the writer ends with the last call that could give one.
+    drop(calls);
+    let written = tokio::time::timeout(LAST_ANSWERS_PATIENCE, &mut writer).await;
+    if written.is_err() {
+        writer.abort();
     }
-    writer.abort();
+    heard
+}
+
+/// Starts what is asked for, until nothing more is.
+async fn hear(calls: &Calls, from_host: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
+    while let Some(text) = wire::read_line(from_host).await? {
+        take(calls, &text);
+    }
     Ok(())
 }
 
@@ -132,29 +149,132 @@ fn take(calls: &Calls, text: &[u8]) {
     }
 }
 
-/// The next line, `None` at the end. One without an end is not a line.
-async fn read_line(from: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<Vec<u8>>> {
-    let mut text = Vec::new();
-    let longest = u64::try_from(wire::LONGEST_LINE).unwrap_or(u64::MAX);
-    from.take(longest).read_until(b'\n', &mut text).await?;
-    match text.last() {
-        Some(b'\n') => Ok(Some(text)),
-        None => Ok(None),
-        Some(_) if text.len() < wire::LONGEST_LINE => Ok(None),
-        Some(_) => Err(io::Error::other("a line is too long")),
-    }
-}
-
 async fn write(mut to: stdio::Writer, mut lines: mpsc::Receiver<Vec<u8>>) {
     while let Some(line) = lines.recv().await {
-        if to.write_all(&line).await.is_err() {
+        if write_line(&mut to, &line).await.is_err() {
             return;
         }
     }
 }
 
-fn line(message: &impl serde::Serialize) -> serde_json::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec(message)?;
-    text.push(b'\n');
-    Ok(text)
+/// Writes a line through: a file's is handed to a thread, and would be lost when the process ends first.
+async fn write_line(to: &mut stdio::Writer, line: &[u8]) -> io::Result<()> {
+    to.write_all(line).await?;
+    to.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use tokio::io::{AsyncReadExt, BufWriter};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        About, ByteCount, Item, ItemId, Link, Page, PageToken, Result, Usage, async_trait,
+    };
+
+    const CONFIGURE: &str = r#"{"protocol":1,"config":{},"state_dir":"/nowhere"}"#;
+
+    const SLOW: Plugin = Plugin {
+        name: "slow",
+        version: "1",
+        summary: "",
+        hosts: &[],
+        open: |_settings| Box::pin(async { Ok(Arc::new(Slow(about())) as Arc<dyn Provider>) }),
+    };
+
+    const CLOSED: Plugin = Plugin {
+        open: |_settings| {
+            let error = ProviderError::new(ErrorKind::LoginExpired, "log in again");
+            Box::pin(async { Err(error) })
+        },
+        ..SLOW
+    };
+
+    /// Tells in 10 s how full it is, and never what an item is.
+    struct Slow(About);
+
+    #[async_trait]
+    impl Provider for Slow {
+        fn about(&self) -> &About {
+            &self.0
+        }
+
+        async fn list(&self, _folder: &ItemId, _after: Option<&PageToken>) -> Result<Page> {
+            Ok(Page::default())
+        }
+
+        async fn stat(&self, _item: &ItemId) -> Result<Item> {
+            std::future::pending().await
+        }
+
+        async fn links(&self, _files: &[ItemId]) -> Vec<Result<Link>> {
+            Vec::new()
+        }
+
+        async fn usage(&self) -> Result<Usage> {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Ok(Usage {
+                total: None,
+                used: ByteCount(5),
+            })
+        }
+    }
+
+    fn about() -> About {
+        About {
+            root: "0".into(),
+            links_per_call: 1,
+            calls_in_flight: 1,
+            lists_oldest_first: false,
+            listing_ttl: None,
+        }
+    }
+
+    /// What the plugin says after its hello when these lines and nothing more are piped into it. As with a
+    /// file, nothing arrives that is not flushed.
+    async fn said(plugin: &Plugin, lines: &[&str]) -> Vec<String> {
+        let (to_host, mut from_plugin) = tokio::io::duplex(1 << 20);
+        let input = lines.iter().map(|line| format!("{line}\n"));
+        let stdio = Stdio {
+            from_host: Box::new(Cursor::new(input.collect::<String>())),
+            to_host: Box::new(BufWriter::with_capacity(1 << 20, to_host)),
+        };
+        speak(plugin, stdio).await.unwrap();
+        let mut text = String::new();
+        from_plugin.read_to_string(&mut text).await.unwrap();
+        text.lines().skip(1).map(str::to_owned).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_that_are_piped_in_are_all_answered() {
+        let usage = [r#"{"id":1,"call":"usage"}"#, r#"{"id":2,"call":"usage"}"#];
+        let mut said = said(&SLOW, &[CONFIGURE, usage[0], usage[1]]).await;
+        let ready = said.remove(0);
+        assert!(ready.starts_with(r#"{"about":{"root":"0""#), "{ready}");
+        said.sort();
+        let expected = [r#"{"id":1,"ok":{"used":5}}"#, r#"{"id":2,"ok":{"used":5}}"#];
+        assert_eq!(said, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_does_not_end_keeps_no_process() {
+        let (hangs, usage) = (
+            r#"{"id":1,"call":"stat","item":"a"}"#,
+            r#"{"id":2,"call":"usage"}"#,
+        );
+        let start = Instant::now();
+        let said = said(&SLOW, &[CONFIGURE, hangs, usage]).await;
+        assert_eq!(said[1..], [r#"{"id":2,"ok":{"used":5}}"#]);
+        assert_eq!(start.elapsed().as_secs(), LAST_ANSWERS_PATIENCE.as_secs());
+    }
+
+    #[tokio::test]
+    async fn why_a_drive_cannot_be_opened_is_written_through() {
+        let said = said(&CLOSED, &[CONFIGURE]).await;
+        let expected = r#"{"error":{"kind":"login-expired","message":"log in again"}}"#;
+        assert_eq!(said, [expected]);
+    }
 }

@@ -222,7 +222,8 @@ impl Session {
     }
 
     async fn write(&mut self, message: &impl Serialize) -> Tried {
-        self.write_line(&process::line(message)).await
+        let line = wire::line(message).expect("messages have text keys");
+        self.write_line(&line).await
     }
 
     /// The next line, or in words why there is none.

@@ -1,31 +1,24 @@
 use std::collections::HashMap;
-use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use linkfs_provider::wire::{
-    self, Ability, About, Answer, Call, Cancel, Configure, Hello, Ready, Request,
-};
+use linkfs_provider::wire::{self, Ability, About, Answer, Call, Cancel, Hello, Request};
 use linkfs_provider::{ErrorKind, ProviderError, Result};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{ChildStdin, ChildStdout};
+use tokio::io::AsyncWriteExt;
+use tokio::process::ChildStdin;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::child::{Pipes, PluginChild};
-use super::stderr::log;
-use super::{Launch, hosts};
+use super::Launch;
+use super::child::PluginChild;
+use super::handshake::{self, Opened};
+use super::output::{Output, breach};
 use crate::proxy::Proxy;
 
-/// How long a plugin may take to say hello: that needs neither its configuration nor the network.
-pub(crate) const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a process may take to end after its stdin has, before it is killed.
 pub(crate) const END_PATIENCE: Duration = Duration::from_secs(2);
-/// How long is waited to learn how a process ended that said nothing more.
-const STATUS_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a call that waits for work of the drive's own may keep a plugin silent.
 const LONG_SILENCE: Duration = Duration::from_secs(150);
 
@@ -50,7 +43,7 @@ struct State {
     waiting: HashMap<u64, Waiting>,
     /// `None` once nothing more is to be asked.
     lines: Option<mpsc::UnboundedSender<Vec<u8>>>,
-    /// Whether a call was answered with something else than a refusal to go on.
+    /// Whether any question was answered, be it with an error.
     has_answered: bool,
     last_heard: Instant,
     /// Why the process is not used any more.
@@ -92,70 +85,22 @@ impl Connection {
     /// # Errors
     /// What the plugin says; `Unavailable` when it cannot be started, dies, or breaks the protocol.
     pub(super) async fn open(launch: Arc<Launch>) -> Result<Arc<Connection>> {
-        let failed = |reason: &str| failure(&launch.name, reason);
-        let hosts = Arc::new(hosts::configured(&launch.settings));
-        let proxy = Proxy::start(hosts.clone()).await;
-        let proxy = proxy.map_err(|error| failed(&format!("it gets no proxy: {error}")))?;
-        let spawn = {
-            let (launch, way_out) = (launch.clone(), proxy.address().clone());
-            move || launch.spawn(&way_out)
-        };
-        let started = PluginChild::start(spawn).await;
-        let (child, pipes) = started.map_err(|error| {
-            let program = launch.program.display();
-            failed(&format!("cannot start {program}: {error}"))
-        })?;
-        let Pipes {
-            mut stdin,
-            stdout,
-            stderr,
-            mut ended,
-        } = pipes;
-        tokio::spawn(log(launch.clone(), child.pid, stderr));
-        let mut stdout = BufReader::new(stdout);
-        let hello = tokio::time::timeout(HELLO_PATIENCE, next(&mut stdout, &mut ended)).await;
-        let hello: Hello = hello
-            .unwrap_or_else(|_| {
-                Err(format!(
-                    "it said no hello within {} s",
-                    HELLO_PATIENCE.as_secs()
-                ))
-            })
-            .map_err(|reason| failed(&reason))?;
-        if !hello.protocols.contains(&wire::PROTOCOL) {
-            let spoken = &hello.protocols;
-            let ours = wire::PROTOCOL;
-            return Err(failed(&format!(
-                "it speaks the protocols {spoken:?}, and linkfs {ours}"
-            )));
-        }
-        for pattern in &hello.hosts {
-            let allowed = hosts.allow_declared(pattern);
-            allowed.map_err(|bad| failed(&format!("it wants to reach {bad}")))?;
-        }
-        let configure = Configure {
-            protocol: wire::PROTOCOL,
-            config: launch.settings.config.clone(),
-            state_dir: launch.settings.state_dir.clone(),
-        };
-        // A plugin that is gone already is noticed by what comes next.
-        let _gone = stdin.write_all(&line(&configure)).await;
-        let ready: Ready = next(&mut stdout, &mut ended)
-            .await
-            .map_err(|reason| failed(&reason))?;
-        if let Some(error) = ready.error {
-            return Err(launch.cleaned(error.into()));
-        }
-        let about = ready.about.ok_or_else(|| {
-            failed("it said neither what the drive is like nor why it cannot be opened")
-        })?;
+        let Opened {
+            child,
+            proxy,
+            stdin,
+            output,
+            hello,
+            about,
+            abilities,
+        } = handshake::open(&launch).await?;
         let (lines, waiting) = mpsc::unbounded_channel();
         let connection = Arc::new(Connection {
             child,
             proxy,
             hello,
             about,
-            abilities: ready.abilities,
+            abilities,
             state: Mutex::new(State {
                 last_id: 0,
                 waiting: HashMap::new(),
@@ -169,7 +114,7 @@ impl Connection {
             launch,
         });
         tokio::spawn(write(stdin, waiting));
-        tokio::spawn(read(connection.clone(), stdout, ended));
+        tokio::spawn(read(connection.clone(), output));
         tokio::spawn(watch(
             Arc::downgrade(&connection),
             connection.changed.clone(),
@@ -221,7 +166,7 @@ impl Connection {
             true => self.launch.silence.max(LONG_SILENCE),
             false => self.launch.silence,
         };
-        let text = line(&Request { id, call });
+        let text = written(&Request { id, call });
         // Before the plugin can have it: what its proxy refuses from now on may be for this call.
         let since = Instant::now();
         // Nobody takes it when the process is gone, which the reader notices.
@@ -349,7 +294,7 @@ impl Connection {
         waiting.asker = None;
         if let Some(lines) = &state.lines {
             // Nobody takes it when the process is gone.
-            let _gone = lines.send(line(&Cancel { cancel: id }));
+            let _gone = lines.send(written(&Cancel { cancel: id }));
         }
     }
 
@@ -401,7 +346,7 @@ impl Connection {
     }
 
     fn failure(&self, reason: &str) -> ProviderError {
-        failure(&self.launch.name, reason)
+        self.launch.failure(reason)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -429,55 +374,8 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-pub(super) fn failure(plugin: &str, reason: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Unavailable, format!("plugin {plugin}: {reason}"))
-}
-
-/// The next line as a message, or in words why there is none.
-async fn next<T: DeserializeOwned>(
-    stdout: &mut BufReader<ChildStdout>,
-    ended: &mut oneshot::Receiver<ExitStatus>,
-) -> Result<T, String> {
-    match read_line(stdout).await? {
-        Some(text) => serde_json::from_slice(&text).map_err(|_| breach(&text)),
-        None => Err(how_it_ended(ended).await),
-    }
-}
-
-/// What is wrong with a line; nothing of it is repeated, it may be anything.
-pub(crate) fn breach(text: &[u8]) -> String {
-    match std::str::from_utf8(text) {
-        Err(_) => "it wrote a line that is not UTF-8".to_owned(),
-        Ok(_) if serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err() => {
-            "it wrote a line that is not JSON".to_owned()
-        }
-        Ok(_) => "it wrote a line that is no message of the protocol".to_owned(),
-    }
-}
-
-async fn how_it_ended(ended: &mut oneshot::Receiver<ExitStatus>) -> String {
-    match tokio::time::timeout(STATUS_PATIENCE, ended).await {
-        Ok(Ok(status)) => format!("it ended ({status})"),
-        _ => "it closed its stdout".to_owned(),
-    }
-}
-
-/// The next line, `None` at the end; what stands there without an end is no line.
-pub(crate) async fn read_line(
-    stdout: &mut BufReader<ChildStdout>,
-) -> Result<Option<Vec<u8>>, String> {
-    let mut text = Vec::new();
-    let longest = u64::try_from(wire::LONGEST_LINE).unwrap_or(u64::MAX);
-    let read = stdout.take(longest).read_until(b'\n', &mut text).await;
-    read.map_err(|error| format!("its stdout cannot be read: {error}"))?;
-    match text.last() {
-        Some(b'\n') => Ok(Some(text)),
-        _ if text.len() < wire::LONGEST_LINE => Ok(None),
-        _ => Err(format!(
-            "it wrote a line of more than {} MiB",
-            wire::LONGEST_LINE >> 20
-        )),
-    }
+fn written(message: &impl Serialize) -> Vec<u8> {
+    wire::line(message).expect("questions have text keys and no failing parts")
 }
 
 async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) {
@@ -489,16 +387,11 @@ async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>
 }
 
 /// Takes answers until the process has no more.
-async fn read(
-    connection: Arc<Connection>,
-    mut stdout: BufReader<ChildStdout>,
-    mut ended: oneshot::Receiver<ExitStatus>,
-) {
+async fn read(connection: Arc<Connection>, mut output: Output) {
     let reason = loop {
-        match read_line(&mut stdout).await {
-            Err(breach) => break breach,
-            Ok(None) => break how_it_ended(&mut ended).await,
-            Ok(Some(text)) => {
+        match output.line().await {
+            Err(reason) => break reason,
+            Ok(text) => {
                 if let Err(breach) = connection.take(&text) {
                     break breach;
                 }
@@ -527,11 +420,4 @@ async fn watch(connection: Weak<Connection>, changed: Arc<Notify>) {
             }
         }
     }
-}
-
-pub(crate) fn line(message: &impl Serialize) -> Vec<u8> {
-    let mut text =
-        serde_json::to_vec(message).expect("messages have text keys and no failing parts");
-    text.push(b'\n');
-    text
 }

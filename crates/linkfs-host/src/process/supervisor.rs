@@ -1,24 +1,31 @@
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use linkfs_provider::{ErrorKind, ProcessState, ProviderError, Result};
+use linkfs_provider::{ErrorKind, ItemId, ProcessState, ProviderError, Result};
 use tokio::sync::SetOnce;
 
-use super::Launch;
 use super::back_off::BackOff;
-use super::connection::{Connection, End, failure};
+use super::connection::{Connection, End};
+use super::{Launch, failure};
 use crate::sandbox;
 
 /// Sees to it that there is a process to ask.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     launch: Arc<Launch>,
+    /// The folder that the first process showed, which is mounted.
+    root: OnceLock<ItemId>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     current: Option<Arc<Connection>>,
+    /// Which opening `current` is from.
+    current_from: u64,
+    /// The latest, while it is under way.
     opening: Option<Opening>,
+    /// How many were begun; it is the number of the latest.
+    openings: u64,
     back_off: BackOff,
     failures: u64,
     /// Why there is no process, or was none lately.
@@ -32,6 +39,7 @@ impl Supervisor {
     pub(super) fn new(launch: Arc<Launch>) -> Arc<Supervisor> {
         Arc::new(Supervisor {
             launch,
+            root: OnceLock::new(),
             state: Mutex::default(),
         })
     }
@@ -95,13 +103,15 @@ impl Supervisor {
     fn start(self: &Arc<Self>, state: &mut State) -> Opening {
         let opening = Opening::default();
         state.opening = Some(opening.clone());
+        state.openings += 1;
+        let number = state.openings;
         let supervisor = self.clone();
         let started = opening.clone();
         tokio::spawn(async move {
             let opened = supervisor.open().await;
-            supervisor.note_opened(&started, &opened);
+            let to_ask = supervisor.note_opened(number, opened);
             // It is set nowhere else.
-            let _only_once = started.set(opened);
+            let _only_once = started.set(to_ask);
         });
         opening
     }
@@ -113,24 +123,23 @@ impl Supervisor {
         let connection = opened.unwrap_or_else(|_elapsed| {
             let seconds = patience.as_secs_f32();
             let reason = format!("it did not open the drive within {seconds} s");
-            Err(failure(&self.launch.name, &reason))
+            Err(self.launch.failure(&reason))
         })?;
-        match self.lock().current.as_ref() {
-            Some(old) if old.about.root != connection.about.root => {
-                let reason = "the new program shows another folder of the drive than the one that is mounted";
-                Err(ProviderError::new(ErrorKind::Invalid, reason))
-            }
-            _ => Ok(connection),
+        let shown = &connection.about.root;
+        if self.root.get_or_init(|| shown.clone()) == shown {
+            return Ok(connection);
         }
+        connection.drain();
+        let reason =
+            "the plugin shows another folder of the drive now than the one that is mounted";
+        Err(ProviderError::new(ErrorKind::Invalid, reason))
     }
 
-    fn note_opened(&self, opening: &Opening, opened: &Result<Arc<Connection>>) {
+    /// Takes what an opening gave, and gives the process to ask.
+    fn note_opened(&self, number: u64, opened: Result<Arc<Connection>>) -> Result<Arc<Connection>> {
         let mut state = self.lock();
-        let is_latest = state
-            .opening
-            .as_ref()
-            .is_some_and(|latest| Arc::ptr_eq(latest, opening));
-        if is_latest {
+        state.notice_end();
+        if number == state.openings {
             state.opening = None;
         }
         match opened {
@@ -141,9 +150,7 @@ impl Supervisor {
                     pid = connection.pid(),
                     "a plugin runs"
                 );
-                if let Some(old) = state.current.replace(connection.clone()) {
-                    old.drain();
-                }
+                Ok(state.newest(number, connection))
             }
             Err(error) => {
                 // With an old process at work this is a reload that failed: nothing is the worse for it.
@@ -151,6 +158,7 @@ impl Supervisor {
                     state.back_off.note_end(false);
                     state.note_failure(error.clone());
                 }
+                Err(error)
             }
         }
     }
@@ -160,7 +168,7 @@ impl Supervisor {
         state.notice_end();
         let current = state.current.as_ref();
         ProcessState {
-            plugin: current
+            name: current
                 .map_or(&self.launch.name, |current| &current.hello.name)
                 .clone(),
             version: current
@@ -191,6 +199,24 @@ impl Drop for Supervisor {
 }
 
 impl State {
+    /// Of the current process and the one that opening `number` gave, the one whose opening began later. The
+    /// other ends when it has answered what it was asked.
+    fn newest(&mut self, number: u64, opened: Arc<Connection>) -> Arc<Connection> {
+        match &self.current {
+            Some(newer) if self.current_from > number => {
+                opened.drain();
+                newer.clone()
+            }
+            _ => {
+                self.current_from = number;
+                if let Some(old) = self.current.replace(opened.clone()) {
+                    old.drain();
+                }
+                opened
+            }
+        }
+    }
+
     /// Takes a process away that has ended.
     fn notice_end(&mut self) {
         let Some(end) = self.current.as_ref().and_then(|current| current.end()) else {

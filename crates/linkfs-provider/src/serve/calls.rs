@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::wire::{Answer, Call, Error, LoginStep, Outcome, Request};
+use crate::wire::{self, Answer, Call, Error, LoginStep, Outcome, Request};
 use crate::{ErrorKind, Item, Login, Provider, ProviderError, Receiving, Result, Sharing, Spaces};
 
 /// The questions that are being answered. Each is answered once.
@@ -72,7 +72,7 @@ impl Calls {
     }
 
     async fn send(&self, answer: Answer) {
-        let text = super::line(&answer).expect("what it is made of has been written before");
+        let text = wire::line(&answer).expect("what it is made of has been written before");
         // Nobody takes it at the end of the process only.
         let _ended = self.answers.send(text).await;
     }

@@ -23,6 +23,7 @@
 mod about;
 mod error;
 mod item;
+mod line;
 mod link;
 mod message;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod time;
 pub use about::{About, Space, SpaceKind, Usage};
 pub use error::{Error, ErrorKind, Outcome};
 pub use item::{Item, ItemKind, Page};
+pub use line::{line, read_line};
 pub use link::Link;
 pub use message::{
     Ability, Answer, Call, Cancel, Configure, FromHost, Hello, LoginStep, Ready, Request,
