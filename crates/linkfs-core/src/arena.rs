@@ -1,6 +1,7 @@
 //! The memory of whole blocks: one stretch of addresses, in which the blocks of one transfer lie side by side,
 //! so that a read across them can be answered as one slice.
 
+use std::iter;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -49,16 +50,14 @@ pub(crate) struct Frame {
 }
 
 impl Arena {
-    /// Frames for what `memory` has room for.
+    /// Frames for what `memory` has room for; fewer where the process may not have so many addresses.
     ///
     /// # Panics
-    /// When the process may not have that many addresses.
+    /// When there are none at all.
     pub(crate) fn new(memory: Arc<Memory>) -> Arc<Arena> {
-        let count = (memory.limit().0 * ADDRESSES / BLOCK_SIZE) as usize;
-        let count = count.max(LEAST_FRAMES);
-        let mut options = MmapOptions::new();
-        let map = options.len(count * FRAME).no_reserve_swap().map_anon();
-        let map = MmapRaw::from(map.expect("there are addresses for the memory budget"));
+        let wanted = (memory.limit().0.saturating_mul(ADDRESSES) / BLOCK_SIZE) as usize;
+        let map = map(wanted.max(LEAST_FRAMES)).expect("there are addresses for some blocks");
+        let count = map.len() / FRAME;
         // A huge page would take memory for frames that nobody uses. A kernel without them cannot be told so.
         let _told = map.advise(Advice::NoHugePage);
         Arc::new(Arena {
@@ -144,6 +143,16 @@ impl Arena {
             .lock()
             .expect("no panic while the frames are locked")
     }
+}
+
+/// Addresses for `frames` frames, or for as many as there may be.
+fn map(frames: usize) -> Option<MmapRaw> {
+    let counts = iter::successors(Some(frames), |count| Some(count / 2));
+    let maps = counts.take_while(|count| *count > 0).map(|count| {
+        let length = count.saturating_mul(FRAME);
+        MmapOptions::new().len(length).no_reserve_swap().map_anon()
+    });
+    maps.flatten().map(MmapRaw::from).next()
 }
 
 impl Frames {
@@ -262,6 +271,13 @@ mod tests {
         assert!(arena.join(second, first).is_none());
         let elsewhere = [0; 9];
         assert!(arena.join(&elsewhere, &elsewhere[9..]).is_none());
+    }
+
+    #[test]
+    fn a_process_short_of_addresses_has_fewer_frames() {
+        let map = map(usize::MAX / FRAME).expect("there are some");
+        let frames = map.len() / FRAME;
+        assert!((1000..usize::MAX / FRAME).contains(&frames), "{frames}");
     }
 
     #[test]
