@@ -1,4 +1,6 @@
+mod attributes;
 mod control;
+mod shares;
 
 use std::fs::File;
 use std::future::Future;
@@ -10,20 +12,15 @@ use bytes::Bytes;
 use linkfs_provider::{ByteCount, ErrorKind, ItemKind, Offset, ProviderError, WebAddress};
 use tokio::time::Instant;
 
-use crate::attribute::{self, Attribute};
 use crate::block_cache::BlockCache;
 use crate::content::Content;
 use crate::contents::Contents;
-use crate::disk_cache::Verified;
 use crate::failures::Failures;
 use crate::listing::Listing;
 use crate::memory::Memory;
 use crate::node::{Attributes, Entry, Kind, Node, NodeId, What};
 use crate::open_file::{Handle, HandleId, Handles, OpenFile, ReadBytes};
-use crate::pin;
-use crate::sharing::{
-    AuditFile, Caller, SetMode, ShareFact, ShareFiles, SharePolicy, Sharer, Target,
-};
+use crate::sharing::{AuditFile, ShareFiles, SharePolicy, Sharer};
 use crate::shortcut;
 use crate::status::{self, Status};
 use crate::stored::Disk;
@@ -391,206 +388,6 @@ impl Volume {
         if let Some(Handle::File(open)) = self.handles.remove(handle) {
             open.close();
         }
-    }
-
-    /// The value of the extended attribute `name`.
-    ///
-    /// # Errors
-    /// `NoAttribute`, `ForeignAttribute`, `Stale`.
-    pub async fn attribute(&self, node: NodeId, name: &str) -> Result<String> {
-        let attribute = attribute::parse(name)?;
-        let node = self.tree.node(node)?;
-        match attribute {
-            Attribute::Error => self.failures.last(node.id).ok_or(Error::NoAttribute),
-            Attribute::Cached if node.web_address().is_some() => Ok("100".to_owned()),
-            Attribute::Cached | Attribute::Verified | Attribute::Pin
-                if node.kind() == Kind::File =>
-            {
-                self.local_attribute(attribute, &node).await
-            }
-            Attribute::Url | Attribute::Link if node.is_file_of_bytes() => {
-                let lease = self.link(node.id).await?;
-                match attribute {
-                    Attribute::Link => Ok(lease.as_json().to_string()),
-                    _ => lease.plain_address().ok_or(Error::NoAttribute),
-                }
-            }
-            Attribute::Share(fact) => {
-                self.answer(node.id, "read a share", async {
-                    let target = self.share_target(&node)?.ok_or(Error::NoAttribute)?;
-                    let deadline = Instant::now() + self.deadline;
-                    self.sharer.get(&target, fact, deadline).await
-                })
-                .await
-            }
-            listed => attribute::listed_value(listed, &node),
-        }
-    }
-
-    /// The page of an online document.
-    pub fn web_address(&self, node: NodeId) -> Option<String> {
-        let node = self.tree.node(node).ok()?;
-        node.web_address().map(ToString::to_string)
-    }
-
-    /// What is known here of a file's bytes.
-    async fn local_attribute(&self, attribute: Attribute<'_>, node: &Arc<Node>) -> Result<String> {
-        let content = self.content_of(node)?;
-        let stored = tokio::time::timeout(DISK_PATIENCE, content.find_stored()).await;
-        let stored = stored.unwrap_or_default();
-        Ok(match attribute {
-            Attribute::Pin => {
-                let is_pinned = stored.is_some_and(|stored| stored.is_pinned());
-                is_pinned
-                    .then(|| "yes".to_owned())
-                    .ok_or(Error::NoAttribute)?
-            }
-            Attribute::Verified => {
-                let verified = stored.map_or(Verified::Unknown, |stored| stored.verified());
-                verified.to_string()
-            }
-            _ => {
-                let on_disk = stored.as_ref().map_or(0, |stored| stored.bytes_present().0);
-                // A pinned file is waited for until it is kept; what is in memory is not.
-                let here = match stored.is_some_and(|stored| stored.is_pinned()) {
-                    true => on_disk,
-                    false => self.cache.bytes_of(node.id).0.max(on_disk),
-                };
-                let percentage = (here * 100).checked_div(content.size());
-                percentage.unwrap_or(100).to_string()
-            }
-        })
-    }
-
-    /// Sets the extended attribute `name`: pins a file, which is fetched and kept from now on; or shares a file
-    /// or folder by the terms in `value`, which takes as long as the drive needs, up to two minutes.
-    ///
-    /// # Errors
-    /// Why it cannot be set; `NoDiskCache` when nothing is kept on disk.
-    pub async fn set_attribute(
-        &self,
-        node: NodeId,
-        name: &str,
-        value: &[u8],
-        mode: SetMode,
-        caller: &Caller,
-    ) -> Result<()> {
-        match attribute::parse(name) {
-            Ok(Attribute::Share(ShareFact::Address)) => {
-                let target = self.target_to_share(node)?;
-                let result = self.sharer.set(&target, value, mode, caller).await;
-                self.note_share(node, result)
-            }
-            Ok(Attribute::Pin) => {
-                let content = self.content_of(&self.tree.node(node)?)?;
-                self.answer(node, "pin", pin::pin(&content)).await?;
-                // What fails from now on is why it is not complete.
-                self.failures.forget(node);
-                self.fetch_whole(content);
-                Ok(())
-            }
-            _ => Err(attribute::refuse_change(name)),
-        }
-    }
-
-    /// Removes the extended attribute `name`: a file that is no longer pinned may be evicted; a share is revoked.
-    ///
-    /// # Errors
-    /// Why it cannot be removed; `NoAttribute` when the file is not pinned.
-    pub async fn remove_attribute(&self, node: NodeId, name: &str, caller: &Caller) -> Result<()> {
-        match attribute::parse(name) {
-            Ok(Attribute::Share(ShareFact::Address)) => {
-                let target = self.target_to_share(node)?;
-                let result = self.sharer.remove(&target, caller).await;
-                self.note_share(node, result)
-            }
-            Ok(Attribute::Pin) => {
-                let content = self.content_of(&self.tree.node(node)?)?;
-                self.answer(node, "unpin", pin::unpin(&content)).await
-            }
-            _ => Err(attribute::refuse_change(name)),
-        }
-    }
-
-    /// Removes a name: of an open share, which revokes it.
-    ///
-    /// # Errors
-    /// `ReadOnly` anywhere else, `NotFound`, and what the drive says.
-    pub async fn remove_file(&self, parent: NodeId, name: &str, caller: &Caller) -> Result<()> {
-        if parent != NodeId::SHARES {
-            return Err(Error::ReadOnly);
-        }
-        let file = self
-            .answer(parent, "revoke a share", self.share_file(name))
-            .await?;
-        let What::Share { drive, share } = &file.what else {
-            return Err(Error::ReadOnly);
-        };
-        let result = self.sharer.revoke(drive, share, caller).await;
-        self.note_share(file.id, result)
-    }
-
-    /// The open shares of all drives, as files.
-    async fn share_nodes(&self) -> Result<Vec<Arc<Node>>> {
-        let deadline = Instant::now() + self.deadline;
-        let nodes = self.tree.nodes();
-        self.share_files.list(&self.drives, nodes, deadline).await
-    }
-
-    async fn share_file(&self, name: &str) -> Result<Arc<Node>> {
-        let deadline = Instant::now() + self.deadline;
-        let nodes = self.tree.nodes();
-        let files = &self.share_files;
-        let file = files.find(name, &self.drives, nodes, deadline).await?;
-        file.ok_or(Error::NotFound)
-    }
-
-    /// The item that a node shows, as what is to be shared; `None` for what no drive has.
-    fn share_target(&self, node: &Arc<Node>) -> Result<Option<Target>> {
-        let Some((drive, item)) = node.item() else {
-            return Ok(None);
-        };
-        let way = self.tree.way_in_drive(node)?;
-        let path = |name: fn(&Node) -> &str| {
-            let top = Some(self.shared_top.as_str()).filter(|top| !top.is_empty());
-            let names = top.into_iter().chain(way.iter().map(|node| name(node)));
-            names.collect::<Vec<_>>().join("/")
-        };
-        Ok(Some(Target {
-            drive: drive.clone(),
-            item: item.id.clone(),
-            is_folder: item.is_folder(),
-            path: path(|node| &node.name),
-            path_on_drive: path(|node| node.item().map_or("", |(_, item)| &item.name)),
-        }))
-    }
-
-    fn target_to_share(&self, node: NodeId) -> Result<Target> {
-        let target = self.share_target(&self.tree.node(node)?)?;
-        target.ok_or_else(|| ProviderError::unsupported("share what is on no drive").into())
-    }
-
-    /// Keeps why a request about a share failed; after a success older failures are of no interest.
-    fn note_share(&self, node: NodeId, result: Result<()>) -> Result<()> {
-        let result = result.map_err(|error| self.in_full(node, error));
-        match result {
-            Ok(()) => self.failures.forget(node),
-            Err(_) => self.failures.note(node, &result),
-        }
-        result
-    }
-
-    /// Fetches what is missing of a pinned file in the background.
-    fn fetch_whole(&self, content: Arc<Content>) {
-        let failures = self.failures.clone();
-        tokio::spawn(async move {
-            let node = content.node_id();
-            let result = pin::fetch_whole(content).await;
-            failures.note(node, &result);
-            if let Err(error) = result {
-                tracing::warn!(node = node.0, %error, "a pinned file is not complete");
-            }
-        });
     }
 
     /// A link to a file's bytes.
