@@ -35,6 +35,7 @@ mod refusal;
 mod server;
 mod setting;
 mod signed_url;
+mod site;
 mod tree;
 mod web;
 

@@ -12,6 +12,7 @@ use crate::control::{self, Controlled};
 use crate::object_store::ObjectStore;
 use crate::server::Server;
 use crate::signed_url::SigningKey;
+use crate::site;
 use crate::{
     CallNames, Clock, Cloud, Counters, EmulatedDrive, Faults, LinkPolicy, Pacing, Setting, Tree,
 };
@@ -157,6 +158,19 @@ impl Emulator {
             .serve(control, control::router(controlled(&drive)))?;
         emulator.server.serve(api, api::router(drive))?;
         Ok(emulator)
+    }
+
+    /// Serves the files as a plain web site too, with indexes and without signatures, for clients that know no
+    /// drive. Gives its address.
+    ///
+    /// # Errors
+    /// When there is no port for it.
+    pub fn serve_site(&self) -> io::Result<String> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        let (tree, store) = (self.tree().clone(), self.drive.store.clone());
+        self.server.serve(listener, site::router(tree, store))?;
+        Ok(format!("http://{address}"))
     }
 
     /// Closes the ports and every connection, at once.
