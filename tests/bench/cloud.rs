@@ -17,6 +17,8 @@ pub(crate) struct Cloud {
     /// The keys of a linkfs drive that uses it.
     pub(crate) drive: Value,
     control: String,
+    /// The same files as a plain web site.
+    pub(crate) site: String,
 }
 
 /// What it has counted.
@@ -52,6 +54,7 @@ impl Cloud {
             process,
             drive: place["drive"].take(),
             control: text(&place["control"]),
+            site: text(&place["site"]),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Each scenario takes turns, round by round: the limit, which is mostly one curl process on signed
 //! links, then a fresh mount made by the program as its users run it. The drive is a process of its own,
-//! so that its work is not counted as ours. Every byte that the mount gives is checked.
+//! so that its work is not counted as ours. Every byte that the mount gives is checked. Where rclone is
+//! installed, it reads the same files in turn.
 
 mod args;
 mod cached;
@@ -14,6 +15,7 @@ mod first_byte;
 mod listing;
 mod load;
 mod mount;
+mod peer;
 mod report;
 mod rig;
 mod scenario;

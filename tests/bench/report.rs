@@ -38,13 +38,14 @@ impl Report {
             load.split(' ').next().unwrap_or_default()
         );
         println!(
-            "{:<14} {:>12} {:>12} {:>6} {:>12} {:>8} {:>7} {:>8} {:>5} {:>6} {:>8}",
+            "{:<14} {:>12} {:>12} {:>6} {:>12} {:>8} {:>6} {:>7} {:>8} {:>5} {:>6} {:>8}",
             "name",
             "limit",
             "linkfs",
             "ratio",
             "of rounds",
             "target",
+            "rclone",
             "bytes",
             "requests",
             "MiB",
@@ -97,6 +98,8 @@ struct Row {
     ratio: f64,
     /// Of the rounds: the smallest and the largest.
     spread: (f64, f64),
+    /// rclone's time and ratio, if it took part.
+    peer: Option<(Duration, f64)>,
     /// Bytes served for each that was asked for.
     bytes: Option<f64>,
     /// Requests to the object store and calls of the API.
@@ -113,11 +116,16 @@ impl Row {
             scenario,
             limits,
             attempts,
+            peers,
         } = measured;
         let middle = |of: fn(&Attempt) -> Duration| median(attempts.iter().map(of).collect());
         let limit = (!limits.is_empty()).then(|| median(limits.clone()));
         let linkfs = middle(|attempt| attempt.took);
         let ratio = scenario.target.ratio(limit, linkfs);
+        let peer = (!peers.is_empty()).then(|| {
+            let peer = median(peers.clone());
+            (peer, scenario.target.ratio(limit, peer))
+        });
         let asked = scenario.work.bytes(&scenario.stock);
         let served = attempts.iter().map(|attempt| attempt.served.bytes).max();
         let bytes = asked.map(|asked| served.unwrap_or_default() as f64 / asked as f64);
@@ -134,6 +142,7 @@ impl Row {
             linkfs,
             ratio,
             spread: spread(measured),
+            peer,
             bytes,
             requests: requests.unwrap_or_default(),
             peak,
@@ -155,13 +164,14 @@ impl Row {
             false => format!("{}..{}", digits(self.spread.0), digits(self.spread.1)),
         };
         format!(
-            "{:<14} {:>12} {:>12} {:>6} {:>12} {:>8} {:>7} {:>8} {:>5} {:>6.2} {:>8.2}{}",
+            "{:<14} {:>12} {:>12} {:>6} {:>12} {:>8} {:>6} {:>7} {:>8} {:>5} {:>6.2} {:>8.2}{}",
             scenario.name,
             self.limit.map_or("-".to_owned(), show),
             show(self.linkfs),
             number(self.ratio),
             spread,
             target(scenario.target),
+            self.peer.map_or("-".to_owned(), |(_, ratio)| digits(ratio)),
             self.bytes
                 .map_or("-".to_owned(), |bytes| format!("{bytes:.3}")),
             self.requests,
@@ -187,6 +197,8 @@ impl Row {
             "limit_s": self.limit.map(|limit| limit.as_secs_f64()),
             "linkfs_s": self.linkfs.as_secs_f64(),
             "ratio": (!self.ratio.is_nan()).then_some(self.ratio),
+            "rclone_s": self.peer.map(|(took, _)| took.as_secs_f64()),
+            "rclone_ratio": self.peer.map(|(_, ratio)| ratio),
             "target": target(scenario.target),
             "bytes_ratio": self.bytes,
             "bytes_ratio_at_most": scenario.bytes_at_most,
@@ -198,6 +210,7 @@ impl Row {
             "rounds": {
                 "limit_s": seconds(&measured.limits),
                 "linkfs_s": of(|attempt| attempt.took.as_secs_f64().into()),
+                "rclone_s": seconds(&measured.peers),
                 "served_bytes": of(|attempt| attempt.served.bytes.into()),
                 "requests": of(|attempt| attempt.served.requests.into()),
                 "calls": of(|attempt| attempt.served.calls.into()),
@@ -279,6 +292,7 @@ mod tests {
             scenario,
             limits: vec![Duration::from_millis(100)],
             attempts: vec![attempt],
+            peers: vec![Duration::from_millis(1000)],
         }
     }
 
@@ -300,8 +314,7 @@ mod tests {
         let measured = sequential(400, 1.0, 300);
         let line = Row::of(&measured).line(&measured);
         let fields: Vec<_> = line.split_whitespace().collect();
-        let expected =
-            "seq-cold 21475 MB/s 5369 MB/s 0.25 0.25..0.25 >= 0.5 1.000 10 300 0.00 0.00 missed";
+        let expected = "seq-cold 21475 MB/s 5369 MB/s 0.25 0.25..0.25 >= 0.5 0.10 1.000 10 300 0.00 0.00 missed";
         assert_eq!(fields.join(" "), expected);
     }
 

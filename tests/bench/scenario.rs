@@ -9,7 +9,7 @@ use crate::mount::{self, Attempt, Mount};
 use crate::rig::Rig;
 use crate::stock::{Check, Stock};
 use crate::warm::warm_memory;
-use crate::{cached, carriage, curl, first_byte, listing, share};
+use crate::{cached, carriage, curl, first_byte, listing, peer, share};
 
 /// Something to be measured, and what is expected of it.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
     pub(crate) limits: Vec<Duration>,
     pub(crate) attempts: Vec<Attempt>,
+    /// What rclone takes, if it takes part.
+    pub(crate) peers: Vec<Duration>,
 }
 
 impl Scenario {
@@ -67,7 +69,7 @@ impl Scenario {
     /// When something fails, or wrong bytes come.
     pub(crate) fn measure(self, rig: &Rig, rounds: usize) -> Measured {
         let rounds = if self.is_long { 1 } else { rounds };
-        let (mut limits, mut attempts) = (Vec::new(), Vec::new());
+        let (mut limits, mut attempts, mut peers) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..rounds as u64 {
             // Whatever is prepared is prepared at full speed.
             self.work.prepare(rig);
@@ -75,12 +77,14 @@ impl Scenario {
             limits.extend(self.work.limit(rig, round));
             rig.cloud.pace(&self.pacing);
             attempts.push(self.work.linkfs(rig, round));
+            peers.extend(self.work.peer(rig, round));
             rig.cloud.pace(&Pacing::default());
         }
         Measured {
             scenario: self,
             limits,
             attempts,
+            peers,
         }
     }
 }
@@ -120,6 +124,13 @@ impl Work {
             Work::LookAgain(tool) => listing::again(rig, tool),
             Work::Share => share::linkfs(rig, round),
             Work::Ask(question) => carriage::linkfs(question),
+        }
+    }
+
+    fn peer(&self, rig: &Rig, round: u64) -> Option<Duration> {
+        match self {
+            Work::Read(load) if peer::is_installed() => Some(peer::read(rig, load, round)),
+            _ => None,
         }
     }
 

@@ -16,7 +16,11 @@ pub(crate) fn serve(stock: Stock) {
     let emulator = koodrive::Emulator::start_blocking(options).expect("the drive starts");
     println!(
         "{}",
-        json!({"drive": emulator.mount_config(), "control": emulator.control_endpoint()})
+        json!({
+            "drive": emulator.mount_config(),
+            "control": emulator.control_endpoint(),
+            "site": emulator.serve_site().expect("there is a port more"),
+        })
     );
     io::copy(&mut io::stdin(), &mut io::sink()).expect("stdin is read");
 }
