@@ -7,10 +7,12 @@
 
 pub mod check;
 mod find;
+mod network;
 mod process;
 pub mod proxy;
 pub mod sandbox;
 mod suggestion;
 
 pub use find::{Found, PREFIX, find, programs};
+pub use network::Network;
 pub use process::Launch;

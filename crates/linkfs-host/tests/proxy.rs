@@ -157,6 +157,7 @@ async fn nobody_comes_in_without_the_password() {
     let wrong = ProxyAddress {
         port: proxy.address().port,
         password: Secret::new("0".repeat(32)),
+        network: None,
     };
     let mut stranger = Client::connect(&wrong).await;
     let answer = stranger.get(&server.url("/")).await;

@@ -7,9 +7,10 @@ use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin};
+use std::sync::Arc;
 use std::thread;
 
-use linkfs_host::proxy::ProxyAddress;
+use linkfs_host::proxy::{Proxy, ProxyAddress};
 use linkfs_host::sandbox::{Program, Sandbox, missing_pieces};
 use linkfs_provider::Secret;
 use tempfile::TempDir;
@@ -53,6 +54,7 @@ impl Machine {
         ProxyAddress {
             port: port(&self.proxy),
             password: Secret::new("fake-password".to_owned()),
+            network: None,
         }
     }
 
@@ -198,6 +200,35 @@ fn the_proxy_is_the_only_way_out() {
             ("netlink", "EPERM"),
             ("unix", "EPERM"),
             ("datagram-pair", "EPERM"),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn the_port_of_the_proxy_leads_nowhere_else() {
+    if !has_all_pieces() {
+        return;
+    }
+    let machine = Machine::new();
+    let proxy = Proxy::start_apart(Arc::default()).await.unwrap();
+    let number = proxy.address().port;
+    // Without a network of its own, this is what Landlock lets a plugin reach.
+    let elsewhere = TcpListener::bind(("127.0.0.2", number)).unwrap();
+    let words = [
+        format!("connect-proxy=127.0.0.1:{number}"),
+        format!("connect-other={}", elsewhere.local_addr().unwrap()),
+        format!("connect=192.0.2.1:{number}"),
+    ];
+    let words = words.each_ref().map(String::as_str);
+    let program = Program::at(Path::new(PROBE), &words).unwrap();
+    let sandbox = Sandbox::new(program, &machine.state_dir(), Some(proxy.address().clone()));
+    let found = tokio::task::spawn_blocking(move || outcomes(&sandbox));
+    check(
+        &found.await.unwrap(),
+        &[
+            ("connect-proxy", "ok"),
+            ("connect-other", "ECONNREFUSED"),
+            ("connect", "ENETUNREACH"),
         ],
     );
 }

@@ -52,7 +52,7 @@ impl Session {
         let program = launch.program.display();
         let unstarted = |error| missing("a program", format!("cannot start {program}: {error}"));
         let hosts = Arc::new(process::configured_hosts(&launch.settings));
-        let proxy = Proxy::start(hosts.clone()).await.map_err(unstarted)?;
+        let proxy = Proxy::start_apart(hosts.clone()).await.map_err(unstarted)?;
         let spawn = {
             let (launch, way_out) = (launch.clone(), proxy.address().clone());
             move || launch.spawn(&way_out)

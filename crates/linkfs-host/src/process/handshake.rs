@@ -35,7 +35,7 @@ pub(super) struct Opened {
 pub(super) async fn open(launch: &Arc<Launch>) -> Result<Opened> {
     let failed = |reason: String| launch.failure(&reason);
     let hosts = Arc::new(hosts::configured(&launch.settings));
-    let proxy = Proxy::start(hosts.clone()).await;
+    let proxy = Proxy::start_apart(hosts.clone()).await;
     let proxy = proxy.map_err(|error| failed(format!("it gets no proxy: {error}")))?;
     let (child, pipes) = start(launch, &proxy).await.map_err(failed)?;
     let Pipes {

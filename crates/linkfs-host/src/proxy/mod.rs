@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::Network;
 pub use allowed::{AllowedHosts, BadPattern};
 
 /// The name beside the password; it says whose connections these are.
@@ -37,6 +38,8 @@ pub struct ProxyAddress {
     pub port: u16,
     /// What the proxy asks for.
     pub password: Secret<String>,
+    /// Where that port is, if not in this machine's own network.
+    pub network: Option<Network>,
 }
 
 impl ProxyAddress {
@@ -62,15 +65,42 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy that leads to `allowed` hosts.
+    /// Starts a proxy that leads to `allowed` hosts, for whoever is on this machine and has its password.
     ///
     /// # Errors
     /// When there is no port to listen on.
     pub async fn start(allowed: Arc<AllowedHosts>) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Proxy::serve(listener, None, allowed)
+    }
+
+    /// The same in a network of its own, for a process that is confined to it. Where that is not to be had, which
+    /// takes root, it is as [`Proxy::start`].
+    ///
+    /// # Errors
+    /// When there is no port to listen on.
+    pub async fn start_apart(allowed: Arc<AllowedHosts>) -> io::Result<Proxy> {
+        match Network::new().await {
+            Ok((network, listener)) => {
+                listener.set_nonblocking(true)?;
+                Proxy::serve(TcpListener::from_std(listener)?, Some(network), allowed)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a plugin gets no network of its own");
+                Proxy::start(allowed).await
+            }
+        }
+    }
+
+    fn serve(
+        listener: TcpListener,
+        network: Option<Network>,
+        allowed: Arc<AllowedHosts>,
+    ) -> io::Result<Proxy> {
         let address = ProxyAddress {
             port: listener.local_addr()?.port(),
             password: random_password()?,
+            network,
         };
         let door = door::Door::new(&address, allowed);
         let traffic = door.traffic();

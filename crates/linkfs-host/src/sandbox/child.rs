@@ -11,10 +11,11 @@ use std::process::{Child, Command, Stdio};
 use std::ptr;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType};
 
 use super::Program;
 use super::calls::Filter;
+use crate::Network;
 
 /// More than an HTTP client with all its connections needs.
 const MOST_DESCRIPTORS: u64 = 256;
@@ -25,10 +26,11 @@ const LARGEST_FILE: u64 = 64 << 20;
 /// Where the number of a user's processes is not limited; enough for what else that user runs.
 const MOST_PROCESSES: u64 = 4096;
 
-/// Starts `program` with `environment` alone, under `ruleset` and the filter of calls.
+/// Starts `program` with `environment` alone, in `network`, under `ruleset` and the filter of calls.
 pub(super) fn spawn(
     program: &Program,
     environment: Vec<CString>,
+    network: Option<Network>,
     ruleset: Option<OwnedFd>,
 ) -> io::Result<Child> {
     // Above every number that the program can ever have: the filter knows this one `exec` by it.
@@ -37,6 +39,7 @@ pub(super) fn spawn(
     let mut start = Start {
         filter: Filter::new(executable.as_raw_fd())?,
         executable,
+        network,
         ruleset,
         arguments: Strings::new(program.arguments.clone()),
         environment: Strings::new(environment),
@@ -59,6 +62,7 @@ pub(super) fn spawn(
 /// All that the child needs, made before the fork.
 struct Start {
     executable: OwnedFd,
+    network: Option<Network>,
     ruleset: Option<OwnedFd>,
     filter: Option<Filter>,
     arguments: Strings,
@@ -82,6 +86,10 @@ impl Start {
         rustix::process::setsid()?;
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         close_on_exec()?;
+        if let Some(network) = &self.network {
+            let kind = Some(LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(network.namespace(), kind)?;
+        }
         drop_capabilities()?;
         rustix::thread::set_no_new_privs(true)?;
         limit(Resource::Nofile, self.most_descriptors)?;

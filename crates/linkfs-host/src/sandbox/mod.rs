@@ -7,7 +7,7 @@
 //! | what | how |
 //! | --- | --- |
 //! | files | reads its own program, system libraries and certificates; writes in its `state_dir` (Landlock) |
-//! | network | TCP to the port of its own [proxy](crate::proxy), which knows the drive's hosts (Landlock); no other kind of socket, no incoming connection (seccomp) |
+//! | network | TCP to the port of its own [proxy](crate::proxy), which knows the drive's hosts (Landlock), in a network where nothing else is (a namespace, for root alone); no other kind of socket, no incoming connection (seccomp) |
 //! | processes | starts none, and signals, traces and reprioritises no other (seccomp, Landlock) |
 //! | kernel | no mounts, namespaces, keys, tracing, `io_uring`; no attributes, modes or owners by path (seccomp) |
 //! | environment | a few names; working directory `/`; three descriptors; a session of its own |
@@ -30,9 +30,9 @@
 //! | 6.15 | 7 | as before; refusals can be logged |
 //!
 //! What does not hold anywhere: a plugin that guesses a path learns whether it exists and how large
-//! it is; and Landlock knows ports, not addresses, so the proxy's port number can be connected to on
-//! other machines as well. Before ABI 4 a plugin can connect to any TCP address, before ABI 1 it can
-//! open what its user can.
+//! it is. Landlock knows ports, not addresses: without a network of its own a plugin can connect to
+//! the proxy's port number on other machines as well, and before ABI 4 to any TCP address. Before
+//! ABI 1 it can open what its user can.
 
 mod access;
 mod calls;
@@ -107,7 +107,8 @@ impl Sandbox {
             port: self.proxy.as_ref().map(|proxy| proxy.port),
         };
         let ruleset = access.ruleset(self.landlock)?;
-        child::spawn(&self.program, self.environment()?, ruleset)
+        let network = self.proxy.as_ref().and_then(|proxy| proxy.network.clone());
+        child::spawn(&self.program, self.environment()?, network, ruleset)
     }
 
     /// All that the program finds in its environment.
