@@ -1,7 +1,8 @@
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use axum::Router;
+use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
 use crate::connection::{BreakableListener, Connection};
@@ -46,4 +47,12 @@ impl Drop for Server {
             runtime.shutdown_background();
         }
     }
+}
+
+/// A port of this machine that no connection gets into, for as long as it is held: bound, so that nobody else is
+/// given its number, and not listening.
+pub(crate) fn closed_port() -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    Ok(socket)
 }

@@ -14,7 +14,7 @@ use super::link_book::LinkBook;
 use super::redirect_target::RedirectTarget;
 use crate::control::{self, Controlled};
 use crate::object_store::ObjectStore;
-use crate::server::Server;
+use crate::server::{Server, closed_port};
 use crate::{
     CallNames, Clock, Cloud, Counters, EmulatedDrive, Faults, LinkPolicy, Pacing, Setting, Tree,
 };
@@ -154,8 +154,7 @@ impl Emulator {
         let redirect = TcpListener::bind(options.redirect_address)?;
         let data = options.data_addresses.iter().map(TcpListener::bind);
         let data = data.collect::<io::Result<Vec<_>>>()?;
-        let closed_port = TcpSocket::new_v4()?;
-        closed_port.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let closed_port = closed_port()?;
         let server = Server::new(options.threads, "dingtalk-emulator")?;
         let hosts = data.iter().map(TcpListener::local_addr);
         let hosts = hosts.collect::<io::Result<Vec<_>>>()?;

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Mutex;
 
+use tokio::net::TcpSocket;
+
 use super::accounts::Accounts;
 use super::api;
 use super::data::{self, DataPorts, Line};
@@ -15,7 +17,7 @@ use super::share_book::{Share, ShareBook};
 use crate::checksums::Checksums;
 use crate::control::{self, Controlled};
 use crate::object_store::ObjectStore;
-use crate::server::Server;
+use crate::server::{Server, closed_port};
 use crate::{
     CallNames, Clock, Cloud, Counters, EmulatedDrive, Faults, LinkPolicy, Pacing, Setting, Tree,
 };
@@ -74,7 +76,7 @@ pub struct Emulator {
     control_address: SocketAddr,
     server: Server,
     /// Bound and never listening: whoever connects there is refused, for as long as this lives.
-    _nobody: std::net::UdpSocket,
+    _nobody: TcpSocket,
 }
 
 impl Default for Options {
@@ -163,7 +165,7 @@ impl Emulator {
             (Line::Cdn, TcpListener::bind(options.cdn_address)?),
             (Line::Internal, TcpListener::bind(options.internal_address)?),
         ];
-        let nobody = unserved_port()?;
+        let nobody = closed_port()?;
         let mut hosts = [const { String::new() }; 4];
         for (line, listener) in &lines {
             hosts[*line as usize] = listener.local_addr()?.to_string();
@@ -372,13 +374,6 @@ impl EmulatedDrive for Emulator {
     fn wire_id(&self, id: &str) -> String {
         file_id(id)
     }
-}
-
-/// A port of 127.0.0.1 that no TCP connection gets into: held for UDP, so that a test's next
-/// listener is unlikely to be given the same number.
-fn unserved_port() -> io::Result<std::net::UdpSocket> {
-    let probe = TcpListener::bind(("127.0.0.1", 0))?;
-    std::net::UdpSocket::bind(probe.local_addr()?)
 }
 
 fn build(options: Options, hosts: [String; 4]) -> Drive {
