@@ -77,6 +77,8 @@ impl Scenario {
             limits.extend(self.work.limit(rig, round));
             rig.cloud.pace(&self.pacing);
             attempts.push(self.work.linkfs(rig, round));
+            // Checking what linkfs gave was not slowed down.
+            rig.cloud.pace(&self.pacing);
             peers.extend(self.work.peer(rig, round));
             rig.cloud.pace(&Pacing::default());
         }
