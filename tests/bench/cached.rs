@@ -16,7 +16,7 @@ use crate::scenario::timed;
 use crate::stock::Check;
 use crate::warm::warm_memory;
 
-/// How often a file is read in one round.
+/// How often a file is read in one round; what a round costs is the cost of them all.
 const READINGS: usize = 3;
 
 /// The file on the local disk, none of its pages in memory.

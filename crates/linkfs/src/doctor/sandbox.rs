@@ -9,7 +9,7 @@ pub(super) fn look() -> Vec<Line> {
     if missing.is_empty() {
         return vec![Line::ok("sandbox", "plugins are confined")];
     }
-    let advice = "use plugins that you trust, or a newer kernel";
+    let advice = "use plugins that you trust, or a newer kernel, and mount as root";
     let warning = |piece: String| Line::warning("sandbox", piece, advice);
     missing.into_iter().map(warning).collect()
 }
