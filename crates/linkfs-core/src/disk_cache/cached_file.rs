@@ -270,9 +270,13 @@ impl CachedFile {
         Ok(is_the_same)
     }
 
-    /// `None` when it is damaged.
+    /// `None` when it is damaged. What somebody is writing looks so, and is read again while nobody does.
     pub(super) fn state(&self) -> Option<State> {
-        self.map.state().ok().flatten()
+        if let Some(state) = self.map.state().ok()? {
+            return Some(state);
+        }
+        let _lock = self.shared.folder.lock().ok()?;
+        self.map.state().ok()?
     }
 
     /// Under the folder's lock, because others change it too. A damaged state is refused: nobody knows what it

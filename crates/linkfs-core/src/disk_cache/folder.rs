@@ -76,7 +76,7 @@ impl Folder {
         self.path.join(format!("{stem}.data"))
     }
 
-    /// Whoever makes or deletes a file holds this, for a moment.
+    /// Whoever makes or deletes a file, or writes what is known of it, holds this, for a moment.
     pub(super) fn lock(&self) -> io::Result<File> {
         self.make()?;
         let lock = open_file(&self.path.join("lock"), true)?;
@@ -92,6 +92,17 @@ impl Folder {
 
     /// Opens the files of an identity. `None` when there are none, or they are damaged.
     pub(super) fn open_pair(&self, identity: &Identity) -> io::Result<Option<OpenPair>> {
+        match self.open_pair_as_seen(identity)? {
+            // What somebody is writing looks damaged, so it is looked at again while nobody does.
+            None if self.map_path(&identity.stem()).exists() => {
+                let _lock = self.lock()?;
+                self.open_pair_as_seen(identity)
+            }
+            pair => Ok(pair),
+        }
+    }
+
+    fn open_pair_as_seen(&self, identity: &Identity) -> io::Result<Option<OpenPair>> {
         let stem = identity.stem();
         let Some(map) = self.open_locked_map(&stem)? else {
             return Ok(None);
@@ -118,7 +129,7 @@ impl Folder {
         }
         let _lock = self.lock()?;
         // Another process may have made them while this one waited for the lock.
-        match self.open_pair(identity)? {
+        match self.open_pair_as_seen(identity)? {
             Some(pair) => Ok(pair),
             None => self.make_pair_locked(identity, &identity.stem()),
         }

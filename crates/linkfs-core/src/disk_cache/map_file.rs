@@ -12,7 +12,8 @@
 //! | 8 per block | the block's checksum; zero: the block is missing |
 //!
 //! Numbers are little-endian. State and records lie so that no write of one crosses a page: a process that is
-//! killed leaves the old or the new one.
+//! killed leaves the old or the new one. Who reads while another process writes may see half of each: a state is
+//! written under the folder's lock, and one that looks damaged is read again under it.
 
 use std::fs::File;
 use std::io;

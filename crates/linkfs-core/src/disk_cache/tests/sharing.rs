@@ -1,7 +1,9 @@
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::*;
+use crate::entity_tag::EntityTag;
 
 const SIZE: u64 = 40 * BLOCK_SIZE + 17;
 
@@ -131,5 +133,36 @@ fn state_changed_by_two_processes_is_not_lost() {
                 assert_eq!(files[1].verified(), verified);
             }
         });
+    });
+}
+
+/// A read may see half of what another process is writing.
+#[test]
+fn state_that_another_process_is_writing_does_not_look_damaged() {
+    let fixture = Fixture::new();
+    let identity = identity("a", 5);
+    let writer = fixture.filled(&identity);
+    writer.pin().expect("pinned");
+    let another = fixture.another();
+    let reader = another.file(&identity).expect("a file");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut state = writer.state().expect("a state");
+            while !is_over.load(Ordering::Relaxed) {
+                // Written more often than any process would, but under the same lock.
+                let _lock = writer.shared.folder.lock().expect("the lock");
+                for size in 0..100 {
+                    state.tag = Some(EntityTag(size));
+                    writer.map.set_state(&state).expect("written down");
+                }
+            }
+        });
+        let damaged = (0..20_000).filter(|_| !reader.is_pinned()).count();
+        let missing = (0..2_000)
+            .filter(|_| !matches!(another.find(&identity), Ok(Some(_))))
+            .count();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!((damaged, missing), (0, 0));
     });
 }
