@@ -16,44 +16,38 @@ use crate::scenario::timed;
 use crate::stock::Check;
 use crate::warm::warm_memory;
 
-/// How often a file is read in one round; what a round costs is the cost of them all.
-const READINGS: usize = 3;
+/// How often each side reads in one round.
+const READINGS: usize = 5;
 
-/// The file on the local disk, none of its pages in memory.
-pub(crate) fn limit(rig: &Rig, load: &Load, round: u64) -> Duration {
+/// What reading takes on the local disk, and in a mount that has read the file before, none of its pages in
+/// memory. The disk of a virtual machine is now fast, now slow, for seconds: so they take turns.
+pub(crate) fn in_turns(rig: &Rig, load: &Load, round: u64) -> (Option<Duration>, Attempt) {
+    let stock = &rig.stock;
     let local = rig.write_locally();
-    let top = local.path();
-    usual_time(|| {
-        drop_pages(top).expect("the disk is read");
-        warm_memory(load.bytes(&rig.stock));
-        timed(|| load.read(top, &rig.stock, round, Check::Pages))
-    })
-}
-
-/// The file in a mount that has read all of it, none of its pages in memory.
-pub(crate) fn linkfs(rig: &Rig, load: &Load, round: u64) -> Attempt {
     let disk = disk_folder();
     let mount = Mount::new(&rig.cloud, Some(disk.path()));
-    let (top, stock) = (mount.folder(), &rig.stock);
-    Load::Files { at_once: 1 }.read(top, stock, round, Check::Bytes);
-    let path = top.join(stock.path(0));
+    let path = mount.folder().join(stock.path(0));
+    Load::Files { at_once: 1 }.read(mount.folder(), stock, round, Check::Bytes);
     eventually("all of the file is kept", || {
         let cached = xattr::get(&path, "user.linkfs.cached").expect("the mount tells");
         cached.as_deref() == Some(b"100")
     });
-    mount.attempt(&rig.cloud, || {
-        usual_time(|| {
-            drop_pages(disk.path()).expect("the cache is read");
-            drop_pages(&path).expect("the file opens");
-            warm_memory(load.bytes(stock));
-            timed(|| load.read(top, stock, round, Check::Pages))
-        })
-    })
-}
-
-/// What reading takes: the disk of a virtual machine is now fast, now slow, so one reading says little.
-fn usual_time(read: impl Fn() -> Duration) -> Duration {
-    median((0..READINGS).map(|_| read()).collect())
+    let read = |top: &Path, files: [&Path; 2]| {
+        for file in files {
+            drop_pages(file).expect("what is read can be opened");
+        }
+        warm_memory(load.bytes(stock));
+        timed(|| load.read(top, stock, round, Check::Pages))
+    };
+    let mut limits = Vec::new();
+    let attempt = mount.attempt(&rig.cloud, || {
+        let turns = (0..READINGS).map(|_| {
+            limits.push(read(local.path(), [local.path(); 2]));
+            read(mount.folder(), [disk.path(), &path])
+        });
+        median(turns.collect())
+    });
+    (Some(median(limits)), attempt)
 }
 
 /// Lets the kernel forget what it holds of a file, or of each below a folder. What is not written yet

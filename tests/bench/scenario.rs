@@ -73,10 +73,9 @@ impl Scenario {
         for round in 0..rounds as u64 {
             // Whatever is prepared is prepared at full speed.
             self.work.prepare(rig);
-            rig.cloud.pace(&self.limit_pacing);
-            limits.extend(self.work.limit(rig, round));
-            rig.cloud.pace(&self.pacing);
-            attempts.push(self.work.linkfs(rig, round));
+            let (limit, attempt) = self.sides(rig, round);
+            limits.extend(limit);
+            attempts.push(attempt);
             // Checking what linkfs gave was not slowed down.
             rig.cloud.pace(&self.pacing);
             peers.extend(self.work.peer(rig, round));
@@ -87,6 +86,40 @@ impl Scenario {
             limits,
             attempts,
             peers,
+        }
+    }
+
+    /// One round: what the limit takes, if there is one, and what linkfs takes.
+    fn sides(&self, rig: &Rig, round: u64) -> (Option<Duration>, Attempt) {
+        let apart = |limit: &dyn Fn() -> Option<Duration>, linkfs: &dyn Fn() -> Attempt| {
+            rig.cloud.pace(&self.limit_pacing);
+            let limit = limit();
+            rig.cloud.pace(&self.pacing);
+            (limit, linkfs())
+        };
+        match &self.work {
+            Work::Read(load) => apart(&|| Some(read_with_curl(rig, load, round)), &|| {
+                read_mounted(rig, load, round)
+            }),
+            Work::ReadAgain(load) => cached::in_turns(rig, load, round),
+            Work::FirstByte => apart(&|| Some(first_byte::limit_of_cold(rig)), &|| {
+                first_byte::cold(rig)
+            }),
+            Work::NextByte => apart(&|| Some(first_byte::limit_of_next(rig)), &|| {
+                first_byte::next(rig)
+            }),
+            Work::Look { tool, has_limit } => {
+                apart(&|| has_limit.then(|| listing::limit(rig)), &|| {
+                    listing::cold(rig, *tool)
+                })
+            }
+            Work::LookAgain(tool) => apart(&|| None, &|| listing::again(rig, *tool)),
+            Work::Share => apart(&|| Some(share::limit(rig, round)), &|| {
+                share::linkfs(rig, round)
+            }),
+            Work::Ask(question) => apart(&|| Some(carriage::limit(*question)), &|| {
+                carriage::linkfs(*question)
+            }),
         }
     }
 }
@@ -100,32 +133,6 @@ impl Work {
             } => drop(rig.list_requests()),
             Work::ReadAgain(_) | Work::Look { .. } | Work::LookAgain(_) | Work::Ask(_) => {}
             Work::Share => drop(rig.id(0)),
-        }
-    }
-
-    fn limit(&self, rig: &Rig, round: u64) -> Option<Duration> {
-        match self {
-            Work::Read(load) => Some(read_with_curl(rig, load, round)),
-            Work::ReadAgain(load) => Some(cached::limit(rig, load, round)),
-            Work::FirstByte => Some(first_byte::limit_of_cold(rig)),
-            Work::NextByte => Some(first_byte::limit_of_next(rig)),
-            Work::Look { has_limit, .. } => has_limit.then(|| listing::limit(rig)),
-            Work::Share => Some(share::limit(rig, round)),
-            Work::LookAgain(_) => None,
-            Work::Ask(question) => Some(carriage::limit(*question)),
-        }
-    }
-
-    fn linkfs(&self, rig: &Rig, round: u64) -> Attempt {
-        match *self {
-            Work::Read(load) => read_mounted(rig, &load, round),
-            Work::ReadAgain(load) => cached::linkfs(rig, &load, round),
-            Work::FirstByte => first_byte::cold(rig),
-            Work::NextByte => first_byte::next(rig),
-            Work::Look { tool, .. } => listing::cold(rig, tool),
-            Work::LookAgain(tool) => listing::again(rig, tool),
-            Work::Share => share::linkfs(rig, round),
-            Work::Ask(question) => carriage::linkfs(question),
         }
     }
 
