@@ -21,6 +21,7 @@ mod control;
 mod control_folder;
 mod digest;
 mod disk_cache;
+mod disk_calls;
 mod drive;
 mod entity_tag;
 mod error;

@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use linkfs_provider::ItemId;
 
 use crate::digest::hex_digest;
+use crate::disk_calls::DiskCalls;
 use crate::node::Node;
 use crate::private_file;
 pub(crate) use file::Saved;
@@ -39,6 +40,7 @@ pub struct SavedListings {
     state: Mutex<State>,
     /// Held while the disk is written to: never together with anything else but `state`.
     writing: Mutex<()>,
+    loads: Arc<DiskCalls>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +48,8 @@ struct State {
     /// The folders that this process has looked into, with how often each was forgotten.
     known: HashMap<ItemId, u32>,
     wishes: HashMap<ItemId, Wish>,
+    /// A thread sees to the wishes. One is enough: on a disk that hangs, more would only hang with it.
+    is_settling: bool,
     /// Why the last writing failed, until one succeeds.
     failure: Option<String>,
 }
@@ -78,6 +82,7 @@ impl SavedListings {
             drive,
             state: Mutex::default(),
             writing: Mutex::default(),
+            loads: Arc::default(),
         })
     }
 
@@ -100,25 +105,28 @@ impl SavedListings {
 
     /// The listing of `folder` that is on disk, for one whose turn is the first.
     pub(crate) async fn load(self: &Arc<Self>, folder: &ItemId) -> Option<Saved> {
+        if self.loads.is_hanging() {
+            return None;
+        }
         let (this, folder) = (self.clone(), folder.clone());
-        let reading = tokio::task::spawn_blocking(move || this.read(&folder));
+        let reading = self.loads.run(move || this.read(&folder));
         let read = tokio::time::timeout(LOAD_PATIENCE, reading).await;
-        read.ok()?.ok()?
+        if read.is_err() && self.loads.note_in_vain() {
+            let folder = self.folder.display();
+            tracing::warn!("the disk does not answer: listings in {folder} are done without");
+        }
+        read.ok()?
     }
 
     /// A listing that has just been completed replaces the one on disk, unless the folder was forgotten
     /// since it started.
     pub(crate) fn save(self: &Arc<Self>, folder: &ItemId, turn: &Turn, nodes: Vec<Arc<Node>>) {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.known.get(folder) != Some(&turn.forgotten) {
             return;
         }
         let made = SystemTime::now();
-        state
-            .wishes
-            .insert(folder.clone(), Wish::Written { nodes, made });
-        drop(state);
-        self.start_settling();
+        self.wish(state, folder, Wish::Written { nodes, made });
     }
 
     /// What is known of `folder` is not so: neither what is on disk, nor what a listing that is under way
@@ -126,9 +134,7 @@ impl SavedListings {
     pub(crate) fn forget(self: &Arc<Self>, folder: &ItemId) {
         let mut state = self.lock();
         *state.known.entry(folder.clone()).or_default() += 1;
-        state.wishes.insert(folder.clone(), Wish::Removed);
-        drop(state);
-        self.start_settling();
+        self.wish(state, folder, Wish::Removed);
     }
 
     /// Why listings cannot be saved at the moment, in words.
@@ -148,9 +154,12 @@ impl SavedListings {
         }
     }
 
-    fn start_settling(self: &Arc<Self>) {
-        let this = self.clone();
-        tokio::task::spawn_blocking(move || this.settle());
+    fn wish(self: &Arc<Self>, mut state: MutexGuard<'_, State>, folder: &ItemId, wish: Wish) {
+        state.wishes.insert(folder.clone(), wish);
+        if !std::mem::replace(&mut state.is_settling, true) {
+            let this = self.clone();
+            tokio::task::spawn_blocking(move || this.settle());
+        }
     }
 
     /// Brings the disk to what is wished.
@@ -163,9 +172,10 @@ impl SavedListings {
     }
 
     fn next_wish(&self) -> Option<(ItemId, Wish)> {
-        let wishes = &mut self.lock().wishes;
-        let folder = wishes.keys().next()?.clone();
-        wishes.remove_entry(&folder)
+        let mut state = self.lock();
+        let folder = state.wishes.keys().next().cloned();
+        state.is_settling = folder.is_some();
+        state.wishes.remove_entry(&folder?)
     }
 
     fn fulfil(&self, folder: &ItemId, wish: &Wish) -> io::Result<()> {

@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 use crate::block::{BLOCK_SIZE, Block, Pool};
 use crate::content_hash::ContentHash;
 use crate::disk_cache::{CachedFile, FoundOnDisk, Verification, Verified};
+use crate::disk_calls::DiskCalls;
 use crate::entity_tag::EntityTag;
 pub(crate) use disk::Disk;
 
@@ -31,7 +32,7 @@ pub(crate) struct StoredFile {
     verifier: mpsc::SyncSender<Arc<StoredFile>>,
     /// It is in the verifier's queue.
     is_to_be_verified: AtomicBool,
-    is_hanging: Arc<AtomicBool>,
+    disk: Arc<DiskCalls>,
 }
 
 impl StoredFile {
@@ -54,7 +55,7 @@ impl StoredFile {
                 .map_while(|(span, piece)| stored.read_piece(span, piece, &pool));
             (filled.map(Arc::new).collect(), stored.tag())
         };
-        waiting_for_the_disk(&self.is_hanging, read).await
+        self.disk.run(read).await
     }
 
     fn read_piece(&self, span: Range<u64>, mut piece: Block, pool: &Arc<Pool>) -> Option<Block> {
@@ -114,7 +115,7 @@ impl StoredFile {
             }
             file.map(|file| (file, stored.tag()))
         };
-        waiting_for_the_disk(&self.is_hanging, look).await
+        self.disk.run(look).await
     }
 
     /// Where the drive tells a hash, only the right one will do.
@@ -242,20 +243,4 @@ impl StoredFile {
             tracing::warn!(%error, "an outdated cached file could not be deleted");
         }
     }
-}
-
-/// A call that returns, however late, shows that the disk does not hang.
-async fn waiting_for_the_disk<T: Send + 'static>(
-    is_hanging: &Arc<AtomicBool>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    let is_hanging = is_hanging.clone();
-    let call = move || {
-        let answer = work();
-        is_hanging.store(false, Ordering::Release);
-        answer
-    };
-    spawn_blocking(call)
-        .await
-        .expect("the disk's calls do not panic")
 }

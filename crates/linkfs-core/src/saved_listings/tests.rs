@@ -306,3 +306,47 @@ async fn a_folder_that_cannot_be_written_is_told_and_does_no_harm() {
     process.saved().settled().await;
     assert_eq!(process.saved().failure(), None);
 }
+
+/// Every part of the program waits for its own files on the same few threads.
+#[test]
+fn a_disk_that_hangs_takes_one_thread_for_writing_and_none_for_further_reading() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(2)
+        .build()
+        .unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let saved = SavedListings::new(cache.path(), "identity");
+    let [a, b, c] = ["a", "b", "c"].map(ItemId::from);
+    let hanging = saved.writing.lock().unwrap();
+    runtime.block_on(async {
+        for folder in [&a, &b, &c] {
+            let turn = saved.begin(folder);
+            saved.save(folder, &turn, Vec::new());
+        }
+        let other_work = tokio::task::spawn_blocking(|| 7);
+        let patience = Duration::from_secs(60);
+        let done = tokio::time::timeout(patience, other_work).await;
+        assert_eq!(done.expect("there is a thread left").unwrap(), 7);
+    });
+    drop(hanging);
+    runtime.block_on(async {
+        saved.settled().await;
+        assert!(saved.load(&b).await.is_some());
+
+        // Who opens a pipe waits for its other end.
+        let pipe = saved.path(&a);
+        fs::remove_file(&pipe).unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        let in_vain = tokio::time::timeout(Duration::ZERO, saved.load(&a)).await;
+        assert!(in_vain.is_err());
+        saved.loads.note_in_vain();
+        assert!(saved.load(&b).await.is_none(), "there would be no thread");
+        drop(File::options().write(true).open(&pipe).unwrap());
+        while saved.loads.is_hanging() {
+            tokio::task::yield_now().await;
+        }
+        assert!(saved.load(&b).await.is_some());
+    });
+}

@@ -7,9 +7,10 @@ use std::{io, thread};
 use linkfs_provider::{ByteCount, Hashes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-use super::{StoredFile, waiting_for_the_disk};
+use super::StoredFile;
 use crate::block::{BLOCK_SIZE, Block};
 use crate::disk_cache::{CachedFile, DiskCache, DiskCacheStats, Identity};
+use crate::disk_calls::DiskCalls;
 
 /// The unit in which queued bytes are counted.
 const PERMIT: u64 = 1 << 10;
@@ -34,8 +35,7 @@ pub(crate) struct Disk {
     most_queued: u32,
     /// It was waited for in vain: until it has caught up, nobody waits again.
     is_behind: AtomicBool,
-    /// A call to it was waited for in vain: until one returns, it is done without.
-    is_hanging: Arc<AtomicBool>,
+    calls: Arc<DiskCalls>,
     fetching: Semaphore,
 }
 
@@ -77,7 +77,7 @@ impl Disk {
             room: Arc::new(Semaphore::new(most_queued as usize)),
             most_queued,
             is_behind: AtomicBool::new(false),
-            is_hanging: Arc::default(),
+            calls: Arc::default(),
             fetching: Semaphore::new(FETCHED_AT_ONCE),
         };
         let thread = |name: &str| thread::Builder::new().name(name.into());
@@ -130,19 +130,19 @@ impl Disk {
         if self.is_hanging() {
             return None;
         }
-        Some(waiting_for_the_disk(&self.is_hanging, work).await)
+        Some(self.calls.run(work).await)
     }
 
     /// Somebody waited in vain for a call to the disk.
     pub(crate) fn note_hanging(&self) {
-        if !self.is_hanging.swap(true, Ordering::AcqRel) {
+        if self.calls.note_in_vain() {
             tracing::warn!("the cache's disk does not answer: reading goes on without it");
         }
     }
 
     /// Whether it is better done without.
     pub(crate) fn is_hanging(&self) -> bool {
-        self.is_hanging.load(Ordering::Acquire)
+        self.calls.is_hanging()
     }
 
     /// Closes a file, if this is its last use, without waiting for it.
@@ -159,7 +159,7 @@ impl Disk {
             tag: OnceLock::new(),
             verifier: self.verifier.clone(),
             is_to_be_verified: AtomicBool::new(false),
-            is_hanging: self.is_hanging.clone(),
+            disk: self.calls.clone(),
         }))
     }
 
@@ -261,7 +261,7 @@ mod tests {
         let folder = TempDir::new().expect("a folder");
         let disk = disk(&folder);
         let (hang, until) = mpsc::channel::<()>();
-        let hanging = waiting_for_the_disk(&disk.is_hanging, move || until.recv());
+        let hanging = disk.calls.run(move || until.recv());
         let in_vain = tokio::time::timeout(Duration::ZERO, hanging).await;
         assert!(in_vain.is_err());
         disk.note_hanging();
