@@ -1,5 +1,7 @@
 //! Files that are kept on disk for good.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use linkfs_emulator::{Action, EmulatedDrive, Pacing, ROOT_ID, Rule, Tree};
@@ -7,7 +9,7 @@ use linkfs_tests::{
     DriveKind, Mounted, Outcome, eventually, mib, on_every_drive, read_all, run, true_bytes,
 };
 
-use crate::scene::{BLOCK, SIZE, Scene, attribute};
+use crate::scene::{BLOCK, SIZE, Scene, Second, attribute};
 
 on_every_drive! {
     fn a_pinned_file_is_fetched_whole_and_read_while_the_drive_is_down,
@@ -188,10 +190,39 @@ fn a_pinned_file_that_is_incomplete_is_gone_on_with_when_it_is_opened() {
     });
     assert_ne!(attribute(&path, "cached").as_deref(), Some("100"));
     assert_eq!(scene.data_requests(), 0);
-    drop(std::fs::File::open(&path).expect("it opens"));
+    drop(File::open(&path).expect("it opens"));
     await_complete(&path);
     assert!(scene.bytes_asked_for() < SIZE);
     scene.read(&mount);
+}
+
+/// A mount that hears of other bytes under the same version deletes what is cached, whoever has it open.
+#[test]
+fn a_file_that_another_mount_deleted_is_pinned_all_the_same() {
+    let scene = Scene::new(DriveKind::KooDrive);
+    let mount = scene.mount();
+    let path = mount.path("file.bin");
+    let open = File::open(&path).expect("it opens");
+    let mut bytes = vec![0; BLOCK as usize];
+    open.read_exact_at(&mut bytes, 0).expect("it reads");
+    eventually("a block is kept", || {
+        attribute(&path, "cached").is_some_and(|percentage| percentage != "0")
+    });
+    let etag = "\"of another version\"".to_owned();
+    let fault = Rule::on("data", Action::WrongEtag { etag });
+    scene.emulator.faults().add(fault);
+    let other = Second::mount(mount.home());
+    let file = File::open(other.0.join("file.bin")).expect("it opens");
+    let read = file.read_exact_at(&mut bytes, 8 * BLOCK);
+    read.expect("it reads");
+    drop((file, other));
+    scene.emulator.faults().clear();
+    pin(&path);
+    await_complete(&path);
+    drop(open);
+    let _mount = mount.mount_again_after(|_home| scene.is_down());
+    assert_eq!(attribute(&path, "pin").as_deref(), Some("yes"));
+    assert_eq!(attribute(&path, "cached").as_deref(), Some("100"));
 }
 
 #[test]

@@ -429,9 +429,14 @@ impl Content {
 
     /// Deletes what is on disk; the next look finds nothing, or what is written then.
     pub(crate) async fn forget_stored(&self, stored: &Arc<StoredFile>) {
+        self.leave_stored(stored);
+        stored.forget().await;
+    }
+
+    /// Whoever needs the file on disk from now on opens it anew.
+    pub(crate) fn leave_stored(&self, stored: &Arc<StoredFile>) {
         let is_the_same = |known: &mut Arc<StoredFile>| Arc::ptr_eq(known, stored);
         self.lock_readers().stored.take_if(is_the_same);
-        stored.forget().await;
     }
 
     /// The content is not what the listing said: nothing of it is given out any more, and the next look into

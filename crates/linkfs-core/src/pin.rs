@@ -23,9 +23,15 @@ const YIELD_EVERY: u64 = 64 * BLOCK_SIZE;
 /// # Errors
 /// `NoDiskCache`.
 pub(crate) async fn pin(content: &Content) -> Result<()> {
-    let stored = content.stored().await;
-    let stored = stored.ok_or_else(|| no_disk(&content.why_not_stored()))?;
-    let pinned = stored.set_pinned(true).await;
+    let no_file = || no_disk(&content.why_not_stored());
+    let stored = content.stored().await.ok_or_else(no_file)?;
+    if stored.set_pinned(true).await.is_ok() {
+        return Ok(());
+    }
+    // Another mount may have deleted it, because it held another version.
+    content.leave_stored(&stored);
+    let anew = content.stored().await.ok_or_else(no_file)?;
+    let pinned = anew.set_pinned(true).await;
     pinned.map_err(|error| no_disk(&error.to_string()))
 }
 

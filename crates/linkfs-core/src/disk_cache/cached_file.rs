@@ -198,8 +198,11 @@ impl CachedFile {
     pub(crate) fn forget(&self) -> io::Result<()> {
         *self.present() = BlockSet::empty(self.identity.blocks());
         let lock = self.shared.folder.lock();
+        // Whoever read a block just before still asks what it came under.
+        let tag = self.map.state().ok().flatten().and_then(|state| state.tag);
         self.map.set_state(&State {
             is_forgotten: true,
+            tag,
             ..State::default()
         })?;
         self.map.drop_all_records()?;
@@ -280,7 +283,7 @@ impl CachedFile {
     }
 
     /// Under the folder's lock, because others change it too. A damaged state is refused: nobody knows what it
-    /// said.
+    /// said; and that of a forgotten file: nobody would read it.
     pub(super) fn change_state(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
         let _lock = self.shared.folder.lock()?;
         let mut state = self.map.state()?.ok_or_else(|| {
@@ -289,6 +292,10 @@ impl CachedFile {
                 "the cached file's map is damaged",
             )
         })?;
+        if state.is_forgotten {
+            let message = "the cached file was deleted meanwhile";
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+        }
         change(&mut state);
         self.map.set_state(&state)
     }

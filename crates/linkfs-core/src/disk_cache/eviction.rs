@@ -145,8 +145,10 @@ fn remove_leftover(folder: &Folder, stem: &str, is_map: bool) -> io::Result<()> 
     }
 }
 
-/// Deletes a file unless somebody has it open, or pinned it.
+/// Deletes a file unless somebody has it open, or pinned it; and none that is just being made in the place of a
+/// damaged one.
 fn evict(folder: &Folder, stem: &str) -> io::Result<bool> {
+    let _lock = folder.lock()?;
     let path = folder.map_path(stem);
     let Some(map) = open_if_there(&path)? else {
         return Ok(false);

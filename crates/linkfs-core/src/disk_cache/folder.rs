@@ -76,7 +76,7 @@ impl Folder {
         self.path.join(format!("{stem}.data"))
     }
 
-    /// Whoever makes or deletes a file, or writes what is known of it, holds this, for a moment.
+    /// Whoever makes, forgets or deletes a file, or writes what is known of it, holds this, for a moment.
     pub(super) fn lock(&self) -> io::Result<File> {
         self.make()?;
         let lock = open_file(&self.path.join("lock"), true)?;

@@ -6,8 +6,9 @@
 //! a reader gets right bytes or none.
 //!
 //! Processes agree by locks on files: who has a file open holds its map's lock together with others, who
-//! evicts it takes the lock alone. Whoever makes or forgets a file holds the folder's `lock`, whoever evicts the
-//! `eviction.lock`; they are taken in the order eviction, folder, map.
+//! evicts it takes the lock alone. Whoever makes, forgets or deletes a file, or writes what is known of it,
+//! holds the folder's `lock`, whoever evicts the `eviction.lock`; they are taken in the order eviction, folder,
+//! map.
 //!
 //! All calls wait for the disk.
 

@@ -1,3 +1,5 @@
+use std::os::unix::fs::MetadataExt;
+use std::thread;
 use std::time::SystemTime;
 
 use super::*;
@@ -229,4 +231,33 @@ fn what_is_left_over_is_cleaned_and_what_is_not_ours_stays() {
         (kept(&fixture, &whole), cache.stats().files),
         (vec![true], 1)
     );
+}
+
+/// Else the files that a process is about to make in the place of damaged ones could be deleted in their stead.
+#[test]
+fn nothing_is_evicted_while_a_file_is_made() {
+    let fixture = Fixture::new();
+    let small = reopen(&fixture, 1);
+    let made = files(&fixture, 1);
+    let lock = fixture.cache.shared.folder.lock().expect("the lock");
+    let inode = lock.metadata().expect("it is there").ino();
+    thread::scope(|scope| {
+        let evicting = scope.spawn(|| small.evict());
+        while !has_waiter(inode) {
+            assert!(!evicting.is_finished(), "it did not wait");
+            thread::yield_now();
+        }
+        assert_eq!(kept(&fixture, &made), [true]);
+        drop(lock);
+    });
+    assert_eq!(kept(&fixture, &made), [false]);
+}
+
+/// Whether somebody waits for a lock of the file.
+fn has_waiter(inode: u64) -> bool {
+    let locks = fs::read_to_string("/proc/locks").expect("the kernel tells");
+    let inode = format!(":{inode} ");
+    locks
+        .lines()
+        .any(|line| line.contains("->") && line.contains(&inode))
 }

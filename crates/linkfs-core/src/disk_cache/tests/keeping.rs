@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::entity_tag::EntityTag;
 
 #[test]
 fn what_is_written_is_there_after_a_restart() {
@@ -102,6 +103,34 @@ fn a_folder_that_others_may_write_into_is_refused() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("ours");
     let error = DiskCache::open(folder.path(), ByteCount(NO_LIMIT)).expect_err("refused");
     assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn a_forgotten_file_takes_nothing_more_and_says_so() {
+    let fixture = Fixture::new();
+    let identity = identity("a", BLOCK_SIZE);
+    let file = fixture.filled(&identity);
+    let other = fixture.another().file(&identity).expect("a file");
+    other.forget().expect("forgotten");
+    let pinned = file.pin().expect_err("it would be lost with the last use");
+    assert_eq!(pinned.kind(), std::io::ErrorKind::NotFound);
+    assert!(file.note_tag(EntityTag::of("other")).is_err());
+    let anew = fixture.cache.file(&identity).expect("a file");
+    anew.pin().expect("pinned");
+    assert!(anew.is_pinned() && !file.is_pinned());
+}
+
+/// Whoever read a block just before asks only now what it came under.
+#[test]
+fn a_forgotten_file_keeps_its_tag() {
+    let fixture = Fixture::new();
+    let file = fixture.filled(&identity("a", BLOCK_SIZE));
+    let tag = EntityTag::of("first");
+    assert!(file.note_tag(tag).expect("written down"));
+    let other = fixture.another().file(file.identity()).expect("a file");
+    assert_eq!(look(&file, 0), FoundOnDisk::Found);
+    other.forget().expect("forgotten");
+    assert_eq!(file.tag(), Some(tag));
 }
 
 #[test]
