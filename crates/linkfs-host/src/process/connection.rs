@@ -256,6 +256,10 @@ impl Connection {
             state.has_answered = true;
             let waiting = state.waiting.remove(&answer.id);
             let is_last = state.end.is_some() && state.waiting.is_empty();
+            if is_last {
+                // At once: a question in between would be cut off.
+                state.lines = None;
+            }
             (waiting, is_last)
         };
         let Some(waiting) = waiting else {
@@ -279,7 +283,6 @@ impl Connection {
             let _gone = asker.send(said);
         }
         if is_last {
-            self.lock().lines = None;
             self.changed.notify_one();
         }
         Ok(())
