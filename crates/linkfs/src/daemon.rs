@@ -18,6 +18,7 @@ use crate::places;
 #[derive(Debug)]
 pub(crate) struct Note {
     path: PathBuf,
+    text: String,
 }
 
 impl Note {
@@ -25,20 +26,28 @@ impl Note {
     pub(crate) fn write(mount: &Mount) -> Result<Note> {
         let path = path(mount)?;
         places::make_private(path.parent().unwrap_or(&path))?;
+        Note::write_to(path)
+    }
+
+    fn write_to(path: PathBuf) -> Result<Note> {
         let pid = std::process::id();
         let text = format!(
             "{pid} {}",
             started(pid).context("cannot read /proc/self/stat")?
         );
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Note { path })
+        fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Note { path, text })
     }
 }
 
 impl Drop for Note {
     fn drop(&mut self) {
-        // A note that stays is noticed to be stale by whoever reads it.
-        let _ = fs::remove_file(&self.path);
+        // The kernel gives a device's number away as soon as it is unmounted: while this process was ending,
+        // another may have mounted under that number, and the note is its.
+        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+            // A note that stays is noticed to be stale by whoever reads it.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -93,6 +102,19 @@ fn started(pid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_goes_with_its_process_and_anothers_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mount-0:57");
+        drop(Note::write_to(path.clone()).unwrap());
+        assert!(!path.exists());
+
+        let note = Note::write_to(path.clone()).unwrap();
+        fs::write(&path, "1 2").unwrap();
+        drop(note);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1 2");
+    }
 
     #[test]
     fn a_process_has_a_start_time_of_digits() {
