@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use linkfs_emulator::{EmulatedDrive, ROOT_ID, Tree};
+use linkfs_emulator::{Action, EmulatedDrive, ROOT_ID, Rule, Tree};
 use linkfs_tests::{
     Carriage, DriveKind, Foreground, Home, MountBuilder, Mounted, Outcome, eventually, is_mounted,
     linkfs_binary, on_every_drive, run,
@@ -346,6 +346,59 @@ fn a_mount_is_not_covered_by_another() {
     assert_says(&said, &["linkfs is mounted there already"]);
     assert_eq!(scene.read().expect("it serves"), "some text");
     scene.try_unmount().success();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn one_of_two_mounts_at_once_is_refused() {
+    let scene = Scene::new();
+    let faults = scene.emulator.faults();
+    faults.add(Rule::on("list", Action::NeverAnswer));
+    let start = || {
+        let mut command = scene.linkfs(&["mount", "work"]);
+        let command = command.arg(scene.folder()).stdin(Stdio::null());
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the program starts")
+    };
+    let both = [start(), start()];
+    // Each has found the folder free by then.
+    eventually("both ask the drive", || {
+        scene.emulator.counters().calls("list") >= 2
+    });
+    faults.clear();
+    let both = both.map(|mount| mount.wait_with_output().expect("it ends"));
+    let (made, refused): (Vec<_>, Vec<_>) = both.iter().partition(|output| output.status.success());
+    assert_eq!((made.len(), refused.len()), (1, 1), "{both:?}");
+    let pid = format!("pid {}", scene.pid());
+    assert_says(
+        &String::from_utf8_lossy(&refused[0].stderr),
+        &["cannot mount on", "linkfs is mounted there already", &pid],
+    );
+    assert_eq!(scene.read().expect("it serves"), "some text");
+    scene.try_unmount().success();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_signal_spares_what_was_mounted_over_a_mount() {
+    let scene = Scene::new();
+    let mut mount = scene.foreground();
+    let folder = scene.folder();
+    run(Command::new("mount")
+        .args(["-t", "tmpfs", "cover"])
+        .arg(&folder))
+    .success();
+    fs::write(folder.join("other.txt"), "of another").expect("it is written");
+    mount.signal(libc::SIGTERM);
+    eventually("it complains", || {
+        mount.said().contains("another mount lies on")
+    });
+    let read = fs::read_to_string(folder.join("other.txt"));
+    assert_eq!(read.expect("it is there still"), "of another");
+    run(Command::new("umount").arg(&folder)).success();
+    assert_eq!(scene.read().expect("it still serves"), "some text");
+    mount.signal(libc::SIGTERM);
+    assert!(mount.wait().success(), "{}", mount.said());
     scene.assert_nothing_left();
 }
 

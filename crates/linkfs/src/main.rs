@@ -26,6 +26,7 @@ mod logging;
 mod login;
 mod ls;
 mod mount;
+mod mount_lock;
 mod mount_table;
 mod mounted;
 mod output;

@@ -12,13 +12,15 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use linkfs_core::{Drive, Entry, Layout, NodeId, Volume, VolumeOptions};
-use linkfs_fuse::MountOptions;
+use linkfs_fuse::{MountOptions, Mounted};
 use tokio::time::Instant;
 
 use crate::daemon::Note;
 use crate::event::{Event, Events, Signals};
+use crate::mount_lock::MountLock;
+use crate::mount_table::{self, Mount};
 use crate::unmount::{self, Detach, StillMounted};
-use crate::{background, browser, descriptors, mount_table};
+use crate::{background, browser, descriptors};
 
 /// How long a mount waits to know how full its drives are: `df` would like to know, nobody needs to.
 const USAGE_PATIENCE: Duration = Duration::from_secs(2);
@@ -166,22 +168,41 @@ pub(crate) async fn serve(
         source: mount_table::SOURCE.to_owned(),
         allow_other,
     };
-    let mounted = linkfs_fuse::mount(volume.clone(), folder, &options)
-        .with_context(|| format!("cannot mount on {}{}", folder.display(), device_trouble()))?;
+    let (mounted, mount, _note) = mount(&volume, folder, &options)?;
     tracing::info!(folder = %folder.display(), "mounted");
-    let _note = leave_note(folder);
     let told = match background::ready() {
         Ok(()) => announce(folder),
         failed => failed,
     };
     if let Err(error) = told {
-        take_away(folder, Detach::Lazily)?;
+        take_away(&mount, Detach::Lazily)?;
         return Err(error);
     }
-    let ended = wait(Events::of(signals, mounted), folder).await;
+    let ended = wait(Events::of(signals, mounted), &mount).await;
     tracing::info!(folder = %folder.display(), "unmounted");
     volume.settle().await;
     ended
+}
+
+/// Mounts, unless another process has done so while the drives were asked, and notes whose mount it is.
+fn mount(
+    volume: &Arc<Volume>,
+    folder: &Path,
+    options: &MountOptions,
+) -> Result<(Mounted, Mount, Option<Note>)> {
+    let cannot = || format!("cannot mount on {}", folder.display());
+    let turn = MountLock::take();
+    // Without it two that mount at the very same moment may miss each other, and that is all.
+    let _turn = turn.inspect_err(|error| tracing::warn!("mounting without a lock: {error:#}"));
+    unmount::clear_dead_mount(folder).with_context(cannot)?;
+    let mounted = linkfs_fuse::mount(volume.clone(), folder, options)
+        .with_context(|| cannot() + &device_trouble())?;
+    let mount = mount_table::at(folder)?.with_context(|| {
+        let shown = folder.display();
+        format!("{shown} was unmounted as soon as it was mounted")
+    })?;
+    let note = leave_note(&mount);
+    Ok((mounted, mount, note))
 }
 
 /// The usual reason why nothing at all can be mounted on a machine; empty when it is not that.
@@ -194,32 +215,41 @@ fn device_trouble() -> String {
 }
 
 /// Without the note `unmount` does not wait for this process's end, and that is all.
-fn leave_note(folder: &Path) -> Option<Note> {
-    let mount = mount_table::at(folder).and_then(|mount| mount.context("it is not mounted"));
-    let note = mount.and_then(|mount| Note::write(&mount));
+fn leave_note(mount: &Mount) -> Option<Note> {
+    let note = Note::write(mount);
     note.inspect_err(|error| tracing::warn!("cannot note the process of this mount: {error:#}"))
         .ok()
 }
 
 /// The first signal unmounts if nobody uses the mount; the second does so in any case, and ends.
-async fn wait(mut events: Events, folder: &Path) -> Result<()> {
+async fn wait(mut events: Events, mount: &Mount) -> Result<()> {
     let mut was_asked = false;
     loop {
         match events.next().await {
             Event::Unmounted(ended) => return ended.context("the mount broke"),
             Event::Signal if was_asked => {
-                take_away(folder, Detach::Lazily)?;
+                take_away(mount, Detach::Lazily)?;
                 return Ok(());
             }
             Event::Signal => {
                 was_asked = true;
-                take_away(folder, Detach::IfIdle).unwrap_or_else(|error| complain(&error));
+                take_away(mount, Detach::IfIdle).unwrap_or_else(|error| complain(&error));
             }
         }
     }
 }
 
-fn take_away(folder: &Path, how: Detach) -> Result<()> {
+/// Takes our mount away, and none that somebody else has put on the folder.
+fn take_away(mount: &Mount, how: Detach) -> Result<()> {
+    let folder = &mount.folder;
+    let Some(topmost) = mount_table::at(folder)? else {
+        return Ok(());
+    };
+    let shown = folder.display();
+    ensure!(
+        topmost == *mount,
+        "another mount lies on {shown}: unmount that first"
+    );
     match unmount::detach(folder, how) {
         Ok(()) => Ok(()),
         Err(StillMounted::Busy) => bail!(unmount::busy_message(folder)),
