@@ -115,7 +115,14 @@ impl Account {
             }
             _ => self.renewed(pass.stamp).await?,
         };
-        let answer = self.send(call, &pass).await;
+        let mut answer = self.send(call, &pass).await;
+        // What another process got may be as old as what was refused: then one is got here.
+        let is_adopted = pass.value.token.as_ref().is_some_and(|t| t.is_adopted);
+        let is_blamed = |refusal: &Refusal| self.blames_login(refusal, &pass);
+        if is_adopted && answer.as_ref().is_err_and(is_blamed) {
+            let renewed = self.renewed(pass.stamp).await?;
+            answer = self.send(call, &renewed).await;
+        }
         answer.map_err(|refusal| match refusal.login {
             LoginVerdict::Refused => self.shared.mode.login_over(&refusal.error),
             _ => refusal.error,
@@ -229,17 +236,41 @@ impl Shared {
     /// What follows on `old`: used from now on, once it is kept, since what was used and then lost
     /// cannot be renewed.
     async fn next(&self, old: Authority) -> Result<Authority> {
-        let token = login::next_token(&self.mode, &self.client, old.token.as_ref(), old.join);
-        let token = token.await?;
-        learn(&self.client, &token);
-        // A few hundred bytes, at most every few minutes: not worth a thread of its own.
-        if let Err(error) = self.store.save(&token) {
-            warn!(%error, "the new token cannot be kept: the next start may need a new login");
-        }
+        let token = self.next_token(old.token, old.join).await?;
         Ok(Authority {
             token: Some(token),
             ..old
         })
+    }
+
+    /// The token after `old`, or a newer one that another process has kept. A token is traded in
+    /// once, so whoever does it holds the lock until the next one is kept.
+    async fn next_token(&self, old: Option<Token>, join: SchemeJoin) -> Result<Token> {
+        let lock = self.store.lock().await;
+        let kept = self.kept_after(old.as_ref());
+        if let Some(kept) = kept.as_ref().filter(|kept| !kept.is_due(SystemTime::now())) {
+            return Ok(kept.clone());
+        }
+        let newest = kept.or(old);
+        let token = login::next_token(&self.mode, &self.client, newest.as_ref(), join).await?;
+        let token = Token {
+            serial: newest.map_or(0, |token| token.serial) + 1,
+            ..token
+        };
+        learn(&self.client, &token);
+        // A few hundred bytes, at most every few minutes: not worth a thread of its own.
+        if let Err(error) = lock.and_then(|lock| self.store.save(&lock, &token)) {
+            warn!(%error, "the new token cannot be kept: the next start may need a new login");
+        }
+        Ok(token)
+    }
+
+    /// The kept token, when it is newer than `old`.
+    fn kept_after(&self, old: Option<&Token>) -> Option<Token> {
+        let is_newer = |kept: &Token| old.is_none_or(|old| kept.serial > old.serial);
+        let kept = self.store.load().filter(is_newer)?;
+        learn(&self.client, &kept);
+        Some(kept)
     }
 }
 

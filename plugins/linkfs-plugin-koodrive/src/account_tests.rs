@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use linkfs_provider::{ErrorKind, Result};
 use serde_json::json;
@@ -74,6 +74,101 @@ async fn a_hundred_refused_calls_renew_once() {
     );
 }
 
+/// A session whose token is traded in once, and then forgotten.
+#[derive(Clone, Default)]
+struct OneSession(Arc<Mutex<Trades>>);
+
+#[derive(Default)]
+struct Trades {
+    count: usize,
+    is_lapsed: bool,
+}
+
+impl OneSession {
+    /// Nothing but a new token helps from now on.
+    fn lapse(&self) {
+        self.0.lock().unwrap().is_lapsed = true;
+    }
+
+    fn play(&self, call: &Seen) -> Response {
+        let mut trades = self.0.lock().unwrap();
+        let is_newest = match trades.count {
+            0 => call.authorization() == "Bearer fake-old",
+            count => call.authorization() == format!("Bearer fake-{count}"),
+        };
+        match call.path.as_str() {
+            LIST if is_newest && !trades.is_lapsed => empty_list(),
+            SESSION_REFRESH if is_newest => {
+                trades.count += 1;
+                trades.is_lapsed = false;
+                let token = format!("fake-{}", trades.count);
+                answer(json!({"code": 0, "msg": "success", "accessToken": token}))
+            }
+            _ => unauthorized(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_somebody_else_renewed_is_adopted_and_renewed_in_turn() {
+    let session = OneSession::default();
+    let play = session.clone();
+    let server = Server::start(move |call| play.play(call)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let first = server.drive_in(session_mode(), dir.path()).await;
+    let second = server.drive_in(session_mode(), dir.path()).await;
+    session.lapse();
+    first.list(&root(), None).await.unwrap();
+    second.list(&root(), None).await.unwrap();
+    assert_eq!(
+        server.calls(SESSION_REFRESH).len(),
+        1,
+        "the first's token serves the second"
+    );
+    session.lapse();
+    first.list(&root(), None).await.unwrap();
+    session.lapse();
+    second.list(&root(), None).await.unwrap();
+    first.list(&root(), None).await.unwrap();
+    assert_eq!(
+        server.calls(SESSION_REFRESH).len(),
+        3,
+        "what was adopted was refused as well"
+    );
+}
+
+#[tokio::test]
+async fn two_providers_of_one_session_renew_it_once() {
+    let session = OneSession::default();
+    let play = session.clone();
+    let server = Server::start(move |call| play.play(call)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let first = server.drive_in(session_mode(), dir.path()).await;
+    let second = server.drive_in(session_mode(), dir.path()).await;
+    session.lapse();
+    let folder = root();
+    let calls = (0..20).map(|i| if i % 2 == 0 { &first } else { &second });
+    let pages = join_all(calls.map(|drive| drive.list(&folder, None))).await;
+    assert_eq!(pages.into_iter().filter(Result::is_err).count(), 0);
+    assert_eq!(server.calls(SESSION_REFRESH).len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_although_it_cannot_be_kept() {
+    let session = OneSession::default();
+    let play = session.clone();
+    let server = Server::start(move |call| play.play(call)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let in_the_way = dir.path().join("in-the-way");
+    std::fs::write(&in_the_way, "").unwrap();
+    let drive = server.drive_in(session_mode(), &in_the_way).await;
+    for renewals in 1..3 {
+        session.lapse();
+        drive.list(&root(), None).await.unwrap();
+        assert_eq!(server.calls(SESSION_REFRESH).len(), renewals);
+    }
+}
+
 #[tokio::test]
 async fn a_hundred_refused_calls_fail_at_one_renewal() {
     let server = Server::start(|call| match call.path.as_str() {
@@ -134,6 +229,31 @@ async fn a_carrier_account_logs_in_and_renews_with_the_newest_token() {
         server.calls(LOGIN).len(),
         1,
         "the next process goes on with the kept token"
+    );
+}
+
+#[tokio::test]
+async fn two_providers_of_one_carrier_account_log_in_and_renew_once() {
+    let server = Server::start(|call| match (call.path.as_str(), call.authorization()) {
+        (LOGIN, "") => session_info("fake-1", "fake-r1"),
+        (LIST, "AT fake-1") if call.body["parentFileId"] == "root" => empty_list(),
+        (REFRESH, "AT fake-1") if call.body["refreshToken"] == "fake-r1" => {
+            session_info("fake-2", "fake-r2")
+        }
+        (LIST, "AT fake-2") => empty_list(),
+        _ => unauthorized(),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let first = server.drive_in(carrier_mode(), dir.path()).await;
+    let second = server.drive_in(carrier_mode(), dir.path()).await;
+    for folder in [root(), "F2".into()] {
+        first.list(&folder, None).await.unwrap();
+        second.list(&folder, None).await.unwrap();
+    }
+    assert_eq!(
+        (server.calls(LOGIN).len(), server.calls(REFRESH).len()),
+        (1, 1)
     );
 }
 

@@ -193,6 +193,9 @@ fn read(answer: &Envelope, old: Option<&Token>, usual_life: Duration) -> Result<
         refresh: refresh.or_else(|| old?.refresh.clone()),
         issued: SystemTime::now(),
         life,
+        // Numbered by who knows the newest one.
+        serial: 0,
+        is_adopted: false,
     })
 }
 

@@ -43,6 +43,7 @@ pub(crate) struct Server {
     pub(crate) endpoint: String,
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
     pub(crate) task: tokio::task::JoinHandle<()>,
+    state: tempfile::TempDir,
 }
 
 impl Server {
@@ -64,6 +65,7 @@ impl Server {
             endpoint,
             seen,
             task,
+            state: tempfile::tempdir().unwrap(),
         }
     }
 
@@ -76,8 +78,7 @@ impl Server {
     }
 
     pub(crate) async fn drive(&self, config: Value) -> Arc<dyn Provider> {
-        self.drive_in(config, &std::env::temp_dir().join("linkfs-never-written"))
-            .await
+        self.drive_in(config, self.state.path()).await
     }
 
     pub(crate) async fn drive_in(&self, mut config: Value, state_dir: &Path) -> Arc<dyn Provider> {

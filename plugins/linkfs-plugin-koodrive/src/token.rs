@@ -26,6 +26,11 @@ pub(crate) struct Token {
     pub(crate) refresh: Option<Secret<String>>,
     pub(crate) issued: SystemTime,
     pub(crate) life: Life,
+    /// Counts the tokens of one account on this machine: the one with the larger number is newer,
+    /// whatever the clocks say.
+    pub(crate) serial: u64,
+    /// Whether somebody else got it: then a refusal may be older than our asking.
+    pub(crate) is_adopted: bool,
 }
 
 /// How long a token holds.
@@ -48,6 +53,8 @@ impl Token {
             refresh: None,
             issued: now,
             life: SESSION_LIFE,
+            serial: 0,
+            is_adopted: false,
         }
     }
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use linkfs_provider::Secret;
-use linkfs_provider_http::{TokenFile, timestamp, value};
+use linkfs_provider_http::{TokenFile, TokenLock, timestamp, value};
 use serde_json::{Map, Value, json};
 
 use crate::token::{Life, Token};
@@ -22,12 +22,20 @@ impl TokenStore {
         read(&self.0.load()?)
     }
 
+    /// Waits until nobody else gets a token.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub(crate) async fn lock(&self) -> io::Result<TokenLock> {
+        self.0.lock().await
+    }
+
     /// Keeps `token`: after this call either it or the one before is on disk, whole.
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub(crate) fn save(&self, token: &Token) -> io::Result<()> {
-        self.0.save(&self.0.lock_now()?, fields(token))
+    pub(crate) fn save(&self, lock: &TokenLock, token: &Token) -> io::Result<()> {
+        self.0.save(lock, fields(token))
     }
 }
 
@@ -42,6 +50,7 @@ fn fields(token: &Token) -> Map<String, Value> {
         "issued_ms": timestamp::ms(token.issued),
         "life_s": life.as_secs(),
         "is_sliding": is_sliding,
+        "serial": token.serial,
     });
     match fields {
         Value::Object(fields) => fields,
@@ -64,6 +73,9 @@ fn read(kept: &Map<String, Value>) -> Option<Token> {
         } else {
             Life::Fixed(life)
         },
+        // What an older linkfs kept has none.
+        serial: kept.get("serial").and_then(value::count).unwrap_or(0),
+        is_adopted: true,
     })
 }
 
@@ -77,28 +89,33 @@ mod tests {
             refresh: Some(Secret::new("fake-refresh".into())),
             issued: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_600_550_123),
             life,
+            serial: 7,
+            is_adopted: false,
         }
     }
 
-    #[test]
-    fn a_token_comes_back_as_it_was() {
+    #[tokio::test]
+    async fn a_token_comes_back_as_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let store = TokenStore::new(&dir.path().join("koodrive"), "owner-1".into());
         assert!(store.load().is_none());
         let life = Duration::from_secs(1800);
         for life in [Life::Sliding(life), Life::Fixed(life)] {
-            store.save(&token(life)).unwrap();
+            let lock = store.lock().await.unwrap();
+            store.save(&lock, &token(life)).unwrap();
             let kept = store.load().unwrap();
             assert_eq!(kept.access.expose(), "fake-1");
             assert_eq!(kept.refresh, token(life).refresh);
             assert_eq!((kept.issued, kept.life), (token(life).issued, life));
+            assert_eq!((kept.serial, kept.is_adopted), (7, true));
         }
     }
 
     #[test]
     fn fields_that_are_missing_are_no_token() {
         let mut kept = fields(&token(Life::Fixed(Duration::from_secs(1))));
-        assert!(read(&kept).is_some());
+        kept.remove("serial");
+        assert_eq!(read(&kept).unwrap().serial, 0, "an older linkfs kept it");
         kept.remove("access_token");
         assert!(read(&kept).is_none());
     }
