@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use linkfs_provider::Redactor;
 use linkfs_provider::{ErrorKind, ProviderError, Result, Secret};
@@ -94,8 +95,13 @@ impl Account {
     pub(crate) async fn log_in(&self, token: Token) -> Result<()> {
         let lock = self.shared.lock().await?;
         let newest = self.shared.newest(self.credential.pass().value);
+        // A running mount may hold a newer token than the file, which may be gone: the time is past
+        // whatever it counted up to. Not the drive's time, which is told in whole seconds.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0));
+        let next = newest.map_or(0, |token| token.serial) + 1;
         let token = Token {
-            serial: newest.map_or(0, |token| token.serial) + 1,
+            serial: next.max(now),
             ..token
         };
         self.shared.keep(&lock, &token)?;

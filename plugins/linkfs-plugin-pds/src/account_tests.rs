@@ -302,6 +302,50 @@ async fn a_person_logs_in_and_a_running_drive_goes_on() {
 }
 
 #[tokio::test]
+async fn a_login_wins_over_a_running_drive_that_kept_its_token_in_a_deleted_folder() {
+    for renewals in 0..2 {
+        let accepted = Arc::new(Mutex::new(format!("Bearer fake-a{}", 1 + renewals)));
+        let now = accepted.clone();
+        let server = Server::start(move |call| {
+            let asked_with = (call.form("code"), call.form("refresh_token"));
+            match (call.path.as_str(), asked_with) {
+                (TOKEN, ("c0de-1", _)) => tokens(1, 7200),
+                (TOKEN, ("c0de-9", _)) => tokens(9, 7200),
+                (TOKEN, (_, "fake-r1")) => tokens(2, 7200),
+                (LIST, _) if call.authorization() == *now.lock().unwrap() => empty_list(),
+                (LIST, _) => expired(),
+                _ => refusal(
+                    401,
+                    json!({"code": "RefreshTokenExpired", "message": "used"}),
+                ),
+            }
+        })
+        .await;
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("drive");
+        let open = async || {
+            let config = json!({"client_id": "App1", "redirect_uri": "https://app.example/cb"});
+            server.drive_in(config, &state).await
+        };
+        let log_in = async |code: &str| {
+            let asked = open().await;
+            let login = asked.login().unwrap();
+            login.begin().await.unwrap();
+            login.finish(Secret::new(code.into())).await.unwrap();
+        };
+        log_in("c0de-1").await;
+        let mounted = open().await;
+        mounted.list(&root(), None).await.unwrap();
+        std::fs::remove_dir_all(&state).unwrap();
+        *accepted.lock().unwrap() = "Bearer fake-a9".into();
+        log_in("c0de-9").await;
+        let page = mounted.list(&root(), None).await;
+        page.unwrap_or_else(|error| panic!("after {renewals} renewals: {error}"));
+        assert_eq!(kept(&state)["access_token"], "fake-a9");
+    }
+}
+
+#[tokio::test]
 async fn an_application_asserts_who_it_is_by_the_drives_clock() {
     let (pem, public) = rsa::key();
     let server = Server::start(move |call| {

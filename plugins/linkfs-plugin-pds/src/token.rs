@@ -17,7 +17,7 @@ pub(crate) struct Token {
     /// `None` when the drive does not tell: then its refusal does.
     pub(crate) expires: Option<SystemTime>,
     /// Counts the tokens of one account on this machine: the one with the larger number is newer,
-    /// whatever the clocks say.
+    /// whatever the clocks say. A login leaps to the microseconds since 1970, if that is more.
     pub(crate) serial: u64,
     /// Whether somebody else got it: then a refusal may be older than our asking.
     pub(crate) is_adopted: bool,
