@@ -225,11 +225,11 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
-    const FRAMES: usize = 128;
+    const FRAMES: usize = 64;
 
     /// An arena that keeps four of its frames idle.
     fn arena() -> Arc<Arena> {
-        Arena::new(Memory::new(ByteCount(16 * MIB)))
+        Arena::new(Memory::new(ByteCount(8 * MIB)))
     }
 
     fn indices(frames: &[Frame]) -> Vec<usize> {

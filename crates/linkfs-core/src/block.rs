@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn buffers_are_counted_while_somebody_holds_them_and_kept_up_to_a_limit() {
-        let pool = Pool::new(Memory::new(ByteCount(32 * BLOCK_SIZE)));
+        let pool = Pool::new(Memory::new(ByteCount(16 * BLOCK_SIZE)));
         let whole: Vec<_> = (0..3).map(|_| pool.take(BLOCK_SIZE as usize)).collect();
         let part = pool.take(1000);
         assert_eq!(pool.in_blocks(), ByteCount(3 * BLOCK_SIZE + 1000));
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_pieces_of_a_transfer_lie_side_by_side_where_they_do_in_the_file() {
-        let pool = Pool::new(Memory::new(ByteCount(32 * BLOCK_SIZE)));
+        let pool = Pool::new(Memory::new(ByteCount(16 * BLOCK_SIZE)));
         let (start, end) = (5 * BLOCK_SIZE + 1000, 8 * BLOCK_SIZE + 2000);
         let mut row = pool.row(start..end);
         assert_eq!(pool.in_blocks(), ByteCount(0));
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_short_transfer_takes_what_it_needs() {
-        let pool = Pool::new(Memory::new(ByteCount(32 * BLOCK_SIZE)));
+        let pool = Pool::new(Memory::new(ByteCount(16 * BLOCK_SIZE)));
         let mut row = pool.row(0..BLOCK_SIZE + 10);
         let blocks = [row.block(0, BLOCK_SIZE as usize), row.block(BLOCK_SIZE, 10)];
         assert_eq!(pool.in_blocks(), ByteCount(BLOCK_SIZE + 10));

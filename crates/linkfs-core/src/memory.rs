@@ -22,7 +22,7 @@ const NAMES_STEP: u64 = 1 << 20;
 
 /// The memory that may be taken, and for what. Names come first. Of what they leave, half is for the bytes that
 /// reads wait for and hand over, a quarter for bytes fetched ahead, an eighth for blocks on their way to the
-/// disk and a sixteenth for buffers between two uses; what is left at any moment caches what was read.
+/// disk and an eighth for buffers between two uses; what is left at any moment caches what was read.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: u64,
@@ -145,9 +145,10 @@ impl Memory {
         ByteCount(self.limit / 8)
     }
 
-    /// What buffers may take between two uses.
+    /// What buffers may take between two uses: with less, several readers in turn gave back and took anew what
+    /// they read into, at a quarter of all the work.
     pub(crate) fn for_free_buffers(&self) -> u64 {
-        self.for_blocks() / 16
+        self.for_blocks() / 8
     }
 
     /// Lets a read of `bytes` begin when those before it leave room for it; in turn.
