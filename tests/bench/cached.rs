@@ -32,7 +32,7 @@ pub(crate) fn in_turns(rig: &Rig, load: &Load, round: u64) -> (Option<Duration>,
         let cached = xattr::get(&path, "user.linkfs.cached").expect("the mount tells");
         cached.as_deref() == Some(b"100")
     });
-    let read = |top: &Path, files: [&Path; 2]| {
+    let read = |top: &Path, files: &[&Path]| {
         for file in files {
             drop_pages(file).expect("what is read can be opened");
         }
@@ -42,8 +42,8 @@ pub(crate) fn in_turns(rig: &Rig, load: &Load, round: u64) -> (Option<Duration>,
     let mut limits = Vec::new();
     let attempt = mount.attempt(&rig.cloud, || {
         let turns = (0..READINGS).map(|_| {
-            limits.push(read(local.path(), [local.path(); 2]));
-            read(mount.folder(), [disk.path(), &path])
+            limits.push(read(local.path(), &[local.path()]));
+            read(mount.folder(), &[disk.path(), &path])
         });
         median(turns.collect())
     });
