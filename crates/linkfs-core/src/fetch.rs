@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use linkfs_provider::{ErrorKind, ProviderError, SignedUrl};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use linkfs_provider::{ErrorKind, ProviderError};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode, Url, header};
 use tokio::time::Instant;
 
@@ -117,22 +117,16 @@ impl Fetcher {
         url_index: usize,
         range: &Range,
     ) -> Result<Response, FetchError> {
-        let mut url = exact_url(lease.link.urls[url_index].expose())?;
-        let link_hosts = lease
-            .link
-            .urls
-            .iter()
-            .map(|url| Ok(host_of(&exact_url(url.expose())?)))
-            .collect::<Result<Vec<_>, FetchError>>()?;
+        let link = lease.prepared().map_err(FetchError::Wrong)?;
+        let mut url = link.urls[url_index].clone();
         for _ in 0..=MOST_REDIRECTS {
             if !self.allow_private_hosts && !url.host_str().is_some_and(hosts::is_public_host) {
                 return Err(FetchError::Wrong(
                     "the link leads to a private address, which `allow_private_hosts = true` would permit".into(),
                 ));
             }
-            let is_own_host = link_hosts.contains(&host_of(&url));
-            let headers = if is_own_host {
-                link_headers(lease)?
+            let headers = if link.is_own_host(&url) {
+                link.headers.clone()
             } else {
                 HeaderMap::new()
             };
@@ -174,57 +168,6 @@ impl Body {
             .ok_or_else(|| FetchError::Wrong("the answer is longer than the range".into()))?;
         Ok(Some(chunk))
     }
-}
-
-/// Host and port, however the address spells them.
-fn host_of(url: &Url) -> (Option<String>, Option<u16>) {
-    (
-        url.host_str().map(str::to_owned),
-        url.port_or_known_default(),
-    )
-}
-
-/// The same as text, by which a host is known.
-pub(crate) fn host_and_port(url: &SignedUrl) -> String {
-    match Url::parse(url.expose()).as_ref().map(host_of) {
-        Ok((Some(host), Some(port))) => format!("{host}:{port}"),
-        _ => url.host().to_owned(),
-    }
-}
-
-/// A signature covers the address byte for byte: one that parsing would rewrite cannot be sent.
-fn exact_url(text: &str) -> Result<Url, FetchError> {
-    let url = Url::parse(text)
-        .map_err(|error| FetchError::Wrong(format!("the link is no address: {error}")))?;
-    let after_authority = |whole: &str| {
-        let rest = whole.split_once("://").map_or("", |(_, rest)| rest);
-        let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let tail = rest[at..].split('#').next().unwrap_or_default();
-        if tail.starts_with('/') {
-            tail.to_owned()
-        } else {
-            format!("/{tail}")
-        }
-    };
-    if after_authority(url.as_str()) != after_authority(text) {
-        let reason = "the link holds characters that cannot be sent unchanged, which would break its signature";
-        return Err(FetchError::Wrong(reason.into()));
-    }
-    Ok(url)
-}
-
-fn link_headers(lease: &Lease) -> Result<HeaderMap, FetchError> {
-    let unusable =
-        |name: &str| FetchError::Wrong(format!("the link's header {name:?} cannot be sent"));
-    let mut headers = HeaderMap::new();
-    for (name, value) in &lease.link.headers {
-        let header = HeaderName::try_from(name.as_str()).map_err(|_invalid| unusable(name))?;
-        let mut value =
-            HeaderValue::try_from(value.expose().as_str()).map_err(|_invalid| unusable(name))?;
-        value.set_sensitive(true);
-        headers.append(header, value);
-    }
-    Ok(headers)
 }
 
 fn redirect_target(headers: &HeaderMap, from: &Url) -> Result<Url, FetchError> {
@@ -419,50 +362,6 @@ mod tests {
             }
             let pause = retry_after(&headers, local_now);
             assert_eq!(pause, expected.map(Duration::from_secs), "{headers:?}");
-        }
-    }
-
-    #[test]
-    fn a_host_is_the_same_with_its_usual_port_written_out() {
-        let host = |text: &str| host_of(&exact_url(text).unwrap());
-        assert_eq!(host("https://H.example:443/a"), host("https://h.example/b"));
-        assert_eq!(host("http://h.example:80/"), host("http://h.example/"));
-        assert_ne!(host("https://h.example:444/"), host("https://h.example/"));
-        assert_ne!(host("http://h.example/"), host("https://h.example/"));
-    }
-
-    #[test]
-    fn a_host_is_known_by_its_name_and_port_alone() {
-        for (url, expected) in [
-            (
-                "https://u:s3cret@H.example/s3cret?sig=s3cret",
-                "h.example:443",
-            ),
-            ("http://h.example:8080/s3cret", "h.example:8080"),
-            ("https://[::1]/s3cret", "[::1]:443"),
-        ] {
-            assert_eq!(host_and_port(&SignedUrl::new(url).unwrap()), expected);
-        }
-    }
-
-    #[test]
-    fn an_address_that_parsing_would_rewrite_is_refused() {
-        for good in [
-            "https://a.example/k%2Fey?x=%25E5&sig=a%2Bb",
-            "http://127.0.0.1:80/k",
-            "https://a.example?x=1",
-            "https://A.example/a;b,c=d:e@f!$&()*+~",
-        ] {
-            assert!(exact_url(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "https://a.example/a/../b",
-            "https://a.example/?q='x'",
-            "https://a.example/a b",
-            "no address",
-        ] {
-            let error = format!("{:?}", exact_url(bad).unwrap_err());
-            assert!(!error.contains("a.example"), "{error}");
         }
     }
 }

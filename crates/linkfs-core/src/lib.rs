@@ -38,6 +38,7 @@ mod node;
 mod open_file;
 mod pace;
 mod pin;
+mod prepared_link;
 mod private_file;
 mod range_job;
 mod read_pattern;

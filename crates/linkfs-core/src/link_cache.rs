@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use linkfs_provider::{ErrorKind, ItemId, Link, ProviderError, SignedUrl};
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use crate::admission::Urgency;
 use crate::drive::Ask;
-use crate::fetch;
 use crate::host_scores::HostScores;
 use crate::listing::Listing;
 use crate::node::NodeId;
+use crate::prepared_link::{self, PreparedLink};
 use crate::walk::Walk;
 use crate::{Drive, Error, Result, retry};
 
@@ -24,7 +24,8 @@ const MARGIN: Duration = Duration::from_secs(60);
 const SHARE_OF_LIFE: f64 = 0.8;
 /// Signatures of this kind hold a week at the most; a longer life would be a mistake of the drive's.
 const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// A link is about 1 KiB: this many are the links of the last few hundred folders in use, in 16 MiB.
+/// A link is about 1 KiB, and twice that once it was used: this many are the links of the last few hundred
+/// folders in use, in 16 to 32 MiB.
 const MOST_LINKS: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
 /// The next batch is signed ahead when this part of one is left, or less: time for a call that takes as long as
@@ -43,6 +44,8 @@ pub struct Lease {
     hosts: Arc<HostScores>,
     /// Host and port of each url.
     host_names: Vec<String>,
+    /// From its first use on: many links of a batch are never used.
+    prepared: OnceLock<Result<PreparedLink, String>>,
     /// Index of the url that failed last, where one has.
     failed_url: AtomicUsize,
 }
@@ -64,7 +67,8 @@ impl Lease {
             expires: now + life,
             renew_at: now + until_renewal.min(life),
             hosts,
-            host_names: link.urls.iter().map(fetch::host_and_port).collect(),
+            host_names: link.urls.iter().map(prepared_link::host_and_port).collect(),
+            prepared: OnceLock::new(),
             failed_url: AtomicUsize::new(usize::MAX),
             link,
         })
@@ -93,6 +97,13 @@ impl Lease {
             "headers": headers,
             "valid_for_seconds": self.time_left().as_secs(),
         })
+    }
+
+    /// # Errors
+    /// Why it cannot be sent as it is.
+    pub(crate) fn prepared(&self) -> Result<&PreparedLink, String> {
+        let prepared = self.prepared.get_or_init(|| PreparedLink::new(&self.link));
+        prepared.as_ref().map_err(String::clone)
     }
 
     pub(crate) fn is_due(&self) -> bool {
