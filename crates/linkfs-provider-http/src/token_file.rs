@@ -10,6 +10,12 @@ use tracing::warn;
 
 use crate::value;
 
+/// The field for what was kept under other settings, the newest first: a mount that still runs with them, or
+/// another configuration with a drive of this name, goes on with it.
+const OTHERS: &str = "others";
+/// Settings that are given up for good leave nothing behind for ever.
+const MOST_OTHERS: usize = 3;
+
 /// Keeps renewed tokens on disk: a refresh token works once, so the next process needs the newest. In
 /// the same way it keeps other things that must outlive the process.
 #[derive(Clone, Debug)]
@@ -46,7 +52,7 @@ impl TokenFile {
     /// always whole.
     pub fn load(&self) -> Option<Map<String, Value>> {
         match self.read() {
-            Ok(kept) => kept.filter(|kept| self.is_of_owner(kept)),
+            Ok(kept) => self.own(kept?),
             Err(error) => {
                 warn!(%error, "the kept token cannot be read");
                 None
@@ -61,10 +67,12 @@ impl TokenFile {
     /// Whatever the file system says, and `InvalidData` for a file that is damaged or of other
     /// settings; each names the file.
     pub fn load_or_fail(&self) -> io::Result<Option<Map<String, Value>>> {
-        match self.read()? {
-            Some(kept) if !self.is_of_owner(&kept) => Err(self.damaged("it is not of this drive")),
-            kept => Ok(kept),
-        }
+        let Some(kept) = self.read()? else {
+            return Ok(None);
+        };
+        let own = self.own(kept);
+        own.map(Some)
+            .ok_or_else(|| self.damaged("it is not of this drive"))
     }
 
     fn read(&self) -> io::Result<Option<Map<String, Value>>> {
@@ -84,6 +92,13 @@ impl TokenFile {
             self.damaged(&format!("no JSON object at line {line} column {column}"))
         });
         kept.map(Some)
+    }
+
+    /// What was kept under these settings.
+    fn own(&self, kept: Map<String, Value>) -> Option<Map<String, Value>> {
+        by_owner(kept)
+            .into_iter()
+            .find(|kept| self.is_of_owner(kept))
     }
 
     fn is_of_owner(&self, kept: &Map<String, Value>) -> bool {
@@ -129,6 +144,13 @@ impl TokenFile {
     /// # Errors
     /// Whatever the file system says.
     pub fn save(&self, _lock: &TokenLock, mut fields: Map<String, Value>) -> io::Result<()> {
+        // What cannot be read is nothing that anybody could go on with.
+        let before = self.read().ok().flatten().map(by_owner).unwrap_or_default();
+        let others = before.into_iter().filter(|kept| !self.is_of_owner(kept));
+        let others: Vec<_> = others.take(MOST_OTHERS).map(Value::Object).collect();
+        if !others.is_empty() {
+            fields.insert(OTHERS.into(), Value::Array(others));
+        }
         fields.insert("owner".into(), Value::String(self.owner.clone()));
         let text = Value::Object(fields).to_string();
         let temporary = self.path("json.new");
@@ -148,6 +170,20 @@ impl TokenFile {
     fn path(&self, ending: &str) -> PathBuf {
         self.dir.join(format!("{}.{ending}", self.stem))
     }
+}
+
+/// What a file holds, the newest first.
+fn by_owner(mut newest: Map<String, Value>) -> Vec<Map<String, Value>> {
+    let others = match newest.remove(OTHERS) {
+        Some(Value::Array(others)) => others,
+        _ => Vec::new(),
+    };
+    let others = others.into_iter().filter_map(|kept| match kept {
+        Value::Object(kept) => Some(kept),
+        _ => None,
+    });
+    let all = std::iter::once(newest).chain(others);
+    all.filter(|kept| kept.contains_key("owner")).collect()
 }
 
 #[cfg(test)]
@@ -177,6 +213,34 @@ mod tests {
         assert!(other.load().is_none());
         save(&other, "fake-3");
         assert_eq!(file.load().unwrap()["access"], "fake-2");
+    }
+
+    #[test]
+    fn tokens_of_a_few_settings_stand_side_by_side() {
+        let dir = tempfile::tempdir().unwrap();
+        let files: Vec<_> = (0..5)
+            .map(|number| TokenFile::new(dir.path(), format!("owner-{number}")))
+            .collect();
+        let access = |number: usize| {
+            let kept: Option<Map<String, Value>> = files[number].load();
+            kept.map(|kept| value::text_of(&kept, "access").unwrap())
+        };
+        save(&files[0], "fake-old");
+        save(&files[1], "fake-new");
+        // A mount with the old settings still runs.
+        save(&files[0], "fake-old-2");
+        assert_eq!(access(0).as_deref(), Some("fake-old-2"));
+        assert_eq!(access(1).as_deref(), Some("fake-new"));
+        assert_eq!(
+            files[1].load_or_fail().unwrap().unwrap()["access"],
+            "fake-new"
+        );
+        for file in &files[2..] {
+            save(file, "fake");
+        }
+        assert_eq!(access(0).as_deref(), Some("fake-old-2"));
+        assert_eq!(access(1), None, "only the last few are kept");
+        assert_eq!(files[0].load().unwrap().get(OTHERS), None);
     }
 
     #[test]
