@@ -221,7 +221,8 @@ fn leave_note(mount: &Mount) -> Option<Note> {
         .ok()
 }
 
-/// The first signal unmounts if nobody uses the mount; the second does so in any case, and ends.
+/// The first signal unmounts if nobody uses the mount. The second does so in any case, but for a mount that something
+/// else lies on, and ends.
 async fn wait(mut events: Events, mount: &Mount) -> Result<()> {
     let mut was_asked = false;
     loop {
@@ -258,8 +259,8 @@ fn take_away(mount: &Mount, how: Detach) -> Result<()> {
 }
 
 fn complain(error: &anyhow::Error) {
-    tracing::warn!("{error:#}; a second signal detaches it at once");
+    tracing::warn!("{error:#}; a second signal ends it at once");
     if io::stderr().is_terminal() {
-        eprintln!("linkfs: {error:#}. Ctrl-C again detaches it at once");
+        eprintln!("linkfs: {error:#}. Ctrl-C again ends it at once");
     }
 }
