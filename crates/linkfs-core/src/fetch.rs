@@ -9,7 +9,7 @@ use reqwest::{Response, StatusCode, Url, header};
 use tokio::time::Instant;
 
 use crate::hosts::{self, PublicOnly};
-use crate::link_cache::Lease;
+use crate::lease::Lease;
 use crate::{Error, Result};
 
 /// How long connecting may take.

@@ -1,8 +1,9 @@
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use linkfs_provider::{
-    About, ByteCount, Item, ItemKind, Page, PageToken, Provider, Result as Answer, Version,
-    async_trait,
+    About, ByteCount, Item, ItemKind, Page, PageToken, Provider, Result as Answer, SignedUrl,
+    Version, async_trait,
 };
 
 use super::*;

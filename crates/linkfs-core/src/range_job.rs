@@ -13,7 +13,7 @@ use crate::block_cache::{Run, Slot};
 use crate::content::Content;
 use crate::entity_tag::EntityTag;
 use crate::fetch::{Body, FetchError, Range};
-use crate::link_cache::Lease;
+use crate::lease::Lease;
 use crate::stored::StoredFile;
 use crate::{Error, Result, retry};
 
