@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use linkfs_tests::{Foreground, Home, drive_section, eventually, is_at_rest};
+use linkfs_tests::{Foreground, Home, drive_section, eventually, is_at_rest, run};
 use serde_json::Value;
 
 use crate::cloud::{Cloud, Served};
@@ -20,7 +20,7 @@ pub(crate) struct Mount {
     process: Foreground,
     folder: PathBuf,
     /// Goes after the process that lives in it.
-    _home: Home,
+    home: Home,
 }
 
 /// One try of linkfs: how long it took, and what it cost.
@@ -65,7 +65,7 @@ impl Mount {
         let mount = Mount {
             process,
             folder,
-            _home: home,
+            home,
         };
         // It is in the kernel's table a moment before it answers.
         mount.status();
@@ -91,6 +91,14 @@ impl Mount {
             server_cpu: server_after.cpu - server_before.cpu,
             peak: after.peak,
         }
+    }
+
+    /// Has a file kept whole on disk.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub(crate) fn pin(&self, file: &Path) {
+        run(self.home.linkfs().arg("pin").arg(file)).success();
     }
 
     fn usage(&self) -> Usage {
