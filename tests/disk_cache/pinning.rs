@@ -115,6 +115,41 @@ fn what_is_pinned_is_not_evicted_and_what_is_unpinned_may_be() {
     assert!(requests() > 0, "it was evicted");
 }
 
+/// All of an online document is in its listing.
+#[test]
+fn a_folder_with_an_online_document_is_pinned() {
+    let tree = Tree::new();
+    let folder = tree.add_folder(ROOT_ID, "folder");
+    tree.add_file(&folder, "Plan.adoc", "what the drive counts as its size");
+    tree.add_generated(&folder, "file.bin", 1, mib(1));
+    let emulator = DriveKind::DingTalk.start(tree);
+    let mount = Mounted::builder(&*emulator).disk("4MiB").mount();
+    let document = mount.path("folder/Plan.adoc.url");
+    linkfs(&mount, "pin", "folder").success();
+    let file = mount.path("folder/file.bin");
+    assert_eq!(attribute(&file, "pin").as_deref(), Some("yes"));
+    assert_eq!(attribute(&document, "cached").as_deref(), Some("100"));
+    for name in ["pin", "verified"] {
+        assert_eq!(attribute(&document, name), None, "{name}");
+    }
+    linkfs(&mount, "unpin", "folder").success();
+    assert_eq!(attribute(&file, "pin"), None);
+}
+
+#[test]
+fn files_of_linkfs_have_nothing_to_pin() {
+    let scene = Scene::new(DriveKind::KooDrive);
+    let mount = scene.mount();
+    let control = mount.path(".linkfs/control");
+    for name in ["pin", "verified", "cached"] {
+        assert_eq!(attribute(&control, name), None, "{name}");
+    }
+    let pinned = linkfs_tests::errno(xattr::set(&control, PIN, b"yes"));
+    assert_eq!(pinned, Err(libc::EPERM));
+    let folder = linkfs_tests::errno(xattr::set(mount.folder(), PIN, b"yes"));
+    assert_eq!(folder, Err(libc::EISDIR));
+}
+
 #[test]
 fn more_than_there_is_room_for_cannot_be_pinned() {
     let crowd = Crowd::new();

@@ -23,9 +23,7 @@ impl Volume {
         match attribute {
             Attribute::Error => self.failures.last(node.id).ok_or(Error::NoAttribute),
             Attribute::Cached if node.web_address().is_some() => Ok("100".to_owned()),
-            Attribute::Cached | Attribute::Verified | Attribute::Pin
-                if node.kind() == Kind::File =>
-            {
+            Attribute::Cached | Attribute::Verified | Attribute::Pin if node.is_file_of_bytes() => {
                 self.local_attribute(attribute, &node).await
             }
             Attribute::Url | Attribute::Link if node.is_file_of_bytes() => {
@@ -102,7 +100,9 @@ impl Volume {
                 self.note_share(node, result)
             }
             Ok(Attribute::Pin) => {
-                let content = self.content_of(&self.tree.node(node)?)?;
+                let Some(content) = self.content_to_pin(node)? else {
+                    return Ok(());
+                };
                 self.answer(node, "pin", pin::pin(&content)).await?;
                 // What fails from now on is why it is not complete.
                 self.failures.forget(node);
@@ -125,10 +125,20 @@ impl Volume {
                 self.note_share(node, result)
             }
             Ok(Attribute::Pin) => {
-                let content = self.content_of(&self.tree.node(node)?)?;
+                let content = self.content_to_pin(node)?.ok_or(Error::NoAttribute)?;
                 self.answer(node, "unpin", pin::unpin(&content)).await
             }
             _ => Err(attribute::refuse_change(name)),
+        }
+    }
+
+    /// What a pin would keep; nothing of a web document, all of which is in its listing.
+    fn content_to_pin(&self, node: NodeId) -> Result<Option<Arc<Content>>> {
+        let node = self.tree.node(node)?;
+        match node.kind() {
+            Kind::File if node.web_address().is_some() => Ok(None),
+            Kind::File if !node.is_file_of_bytes() => Err(Error::FixedAttribute),
+            _ => self.content_of(&node).map(Some),
         }
     }
 
