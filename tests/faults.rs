@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -458,10 +458,15 @@ fn a_failure_is_told_in_words(kind: DriveKind) {
         (throttled, libc::EBUSY, "the drive asks for a pause"),
     ] {
         assert_eq!(read_in_time(place), Err(number));
-        let told = xattr::get(&place.path, "user.linkfs.error").expect("it is told");
-        let told = String::from_utf8(told.expect("it is there")).expect("it is text");
-        assert!(told.contains(words), "{told}");
+        assert_told(place, words);
     }
+}
+
+#[track_caller]
+fn assert_told(place: &Place, words: &str) {
+    let told = xattr::get(&place.path, "user.linkfs.error").expect("it is told");
+    let told = String::from_utf8(told.expect("it is there")).expect("it is text");
+    assert!(told.contains(words), "{told}");
 }
 
 fn a_drive_that_is_gone_is_told_from_one_that_is_slow(kind: DriveKind) {
@@ -711,7 +716,11 @@ fn an_answer_of_another_version_makes_the_file_stale(kind: DriveKind) {
     ];
     let scene = Scene::new(kind, rules.len());
     for (rule, place) in rules.iter().zip(&scene.places) {
+        let number = || fs::metadata(&place.path).expect("it is listed").ino();
+        let before = number();
         check_row(&scene, place, rule, Fails(libc::ESTALE));
+        eventually("its name leads to another node", || number() != before);
+        assert_told(place, "the file changed on the drive");
         let again = read_in_time(place);
         assert!(
             again == Ok(scene.true_bytes(place)),

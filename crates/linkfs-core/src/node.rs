@@ -198,6 +198,13 @@ impl Node {
         self.is_outdated.load(Ordering::Acquire)
     }
 
+    /// The number that this version of the item had until its bytes turned out to be others than listed.
+    pub(crate) fn id_before(&self) -> Option<NodeId> {
+        let (drive, item) = self.item()?;
+        let before = drive.replacements_seen(&item.id).checked_sub(1)?;
+        Some(id_after(drive, item, before))
+    }
+
     pub(crate) fn mark_outdated(&self) {
         self.is_outdated.store(true, Ordering::Release);
     }
@@ -355,13 +362,18 @@ impl Nodes {
 }
 
 fn first_id(drive: &Drive, item: &Item) -> NodeId {
+    id_after(drive, item, drive.replacements_seen(&item.id))
+}
+
+/// The number of an item whose bytes turned out to be others than listed so many times.
+fn id_after(drive: &Drive, item: &Item, replacements: u32) -> NodeId {
     let mut hasher = DefaultHasher::new();
     drive.name().hash(&mut hasher);
     item.id.hash(&mut hasher);
     let content = content_of(item);
     content.hash(&mut hasher);
     if matches!(content, Content::Version(_)) {
-        drive.replacements_seen(&item.id).hash(&mut hasher);
+        replacements.hash(&mut hasher);
     }
     NodeId(hasher.finish().max(NodeId::FIRST_ITEM))
 }

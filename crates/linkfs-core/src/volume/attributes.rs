@@ -21,7 +21,7 @@ impl Volume {
         let attribute = attribute::parse(name)?;
         let node = self.tree.node(node)?;
         match attribute {
-            Attribute::Error => self.failures.last(node.id).ok_or(Error::NoAttribute),
+            Attribute::Error => self.last_failure(&node).ok_or(Error::NoAttribute),
             Attribute::Cached if node.web_address().is_some() => Ok("100".to_owned()),
             Attribute::Cached | Attribute::Verified | Attribute::Pin if node.is_file_of_bytes() => {
                 self.local_attribute(attribute, &node).await
@@ -43,6 +43,12 @@ impl Volume {
             }
             listed => attribute::listed_value(listed, &node),
         }
+    }
+
+    /// Why a file last failed. When that made another node of it, it is asked for by its name all the same.
+    fn last_failure(&self, node: &Node) -> Option<String> {
+        let last = self.failures.last(node.id);
+        last.or_else(|| self.failures.last(node.id_before()?))
     }
 
     /// The page of an online document.
