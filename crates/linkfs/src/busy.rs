@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::process::geteuid;
+
 use crate::mount_table;
 
 /// A process that keeps a mount from being unmounted.
@@ -51,13 +53,23 @@ pub(crate) fn describe(holders: &[Holder]) -> String {
     // More lines than a person reads.
     const SHOWN: usize = 8;
     if holders.is_empty() {
-        return "by a process that cannot be seen from here (look as root)".to_owned();
+        return unseen(geteuid().is_root()).to_owned();
     }
     let shown: Vec<_> = holders.iter().take(SHOWN).map(Holder::to_string).collect();
     let shown = shown.join("; ");
     match holders.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown}; and {more} more"),
+    }
+}
+
+/// Whoever sets an attribute holds nothing that `/proc` shows.
+fn unseen(is_root: bool) -> &'static str {
+    match is_root {
+        true => "by a call that is under way, such as a share being made (try again)",
+        false => {
+            "by a call that is under way (try again), or by a process that cannot be seen from here (look as root)"
+        }
     }
 }
 
@@ -153,6 +165,7 @@ mod tests {
             "sh (pid 1) is in /x; sh (pid 2) is in /x"
         );
         assert!(describe(&ten).ends_with("sh (pid 8) is in /x; and 2 more"));
-        assert!(describe(&[]).contains("root"));
+        assert!(unseen(false).contains("root") && !unseen(true).contains("root"));
+        assert!(describe(&[]).contains("under way"));
     }
 }
