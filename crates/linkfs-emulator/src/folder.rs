@@ -17,7 +17,8 @@ impl Tree {
     /// # Errors
     /// When a folder cannot be read.
     pub fn from_folder(root: impl AsRef<Path>) -> io::Result<Tree> {
-        let root = root.as_ref();
+        // It is read for as long as the tree is there, wherever the process goes meanwhile.
+        let root = &std::path::absolute(root)?;
         let tree = Tree::new();
         let mut pending = vec![(root.to_owned(), ROOT_ID.to_owned())];
         while let Some((folder, parent)) = pending.pop() {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use linkfs_core::{Drive, Layout, ShareOptions, Volume, VolumeOptions};
 use linkfs_emulator::{EmulatedDrive, ROOT_ID, Tree};
 use linkfs_provider::{Secret, Settings};
@@ -17,51 +17,67 @@ use crate::emulated::Kind;
 use crate::plugins::{self, Opening};
 use crate::serve::{self, MountPoint};
 use crate::setup::{Opened, Setup, Workers};
-use crate::{background, output, places};
+use crate::{background, mount_table, output, places};
 
 pub(crate) fn run(setup: &Setup, args: &DemoArgs) -> Result<()> {
     let folder = match &args.folder {
         Some(folder) => std::path::absolute(folder)?,
         None => places::home()?.join("linkfs-demo"),
     };
+    let from = args.from.as_deref().map(|from| source(from, &folder));
+    let from = from.transpose()?;
     if !args.foreground && !background::is_child() {
         background::start(
             &setup.environment,
             &BTreeSet::new(),
             setup.background_log()?,
         )?;
-        return output::text(&what_to_try(&folder, args.from.is_some(), ""));
+        return output::text(&what_to_try(&folder, from.as_deref(), ""));
     }
     setup.start_log()?;
     let made = MadeFolder::make(&folder)?;
     let point = MountPoint::prepare(&made.path)
         .with_context(|| format!("cannot mount on {}", folder.display()))?;
-    let emulators = emulate(args.from.as_deref())?;
+    let emulators = emulate(from.as_deref())?;
     let state = StateFolder::make()?;
     let workers = Workers::start()?;
     workers.run(async {
         let volume = open_volume(&emulators, &state.path).await?;
-        let announce = |folder: &Path| announce(folder, args.from.is_some());
+        let announce = |folder: &Path| announce(folder, from.as_deref());
         serve::serve(volume, &point, false, announce).await
     })
 }
 
+/// The folder that the files come from, and not out of the mount itself.
+fn source(from: &Path, folder: &Path) -> Result<PathBuf> {
+    let shown = from.display();
+    let source = fs::canonicalize(from).with_context(|| format!("cannot read {shown}"))?;
+    // Where it is not there yet, it is made beside what is.
+    let folder = mount_table::name_of(folder)?;
+    ensure!(
+        !source.starts_with(&folder),
+        "{shown} would be hidden by the mount on {}: name another folder",
+        folder.display()
+    );
+    Ok(source)
+}
+
 /// In the background it is the waiting command that speaks.
-fn announce(folder: &Path, has_own_files: bool) -> Result<()> {
+fn announce(folder: &Path, from: Option<&Path>) -> Result<()> {
     match background::is_child() {
         true => Ok(()),
-        false => output::text(&what_to_try(folder, has_own_files, "Ctrl-C here, or ")),
+        false => output::text(&what_to_try(folder, from, "Ctrl-C here, or ")),
     }
 }
 
-fn what_to_try(folder: &Path, has_own_files: bool, other_way: &str) -> String {
+fn what_to_try(folder: &Path, from: Option<&Path>, other_way: &str) -> String {
     let folder = folder.display();
-    let (what, tries) = match has_own_files {
-        true => (
+    let (what, tries) = match from {
+        Some(from) => (
             "An emulated KooDrive with your files is",
-            format!("  ls -lR {folder}\n  diff -r FOLDER {folder}"),
+            format!("  ls -lR {folder}\n  diff -r {} {folder}", from.display()),
         ),
-        false => (
+        None => (
             "An emulated KooDrive, PDS and DingTalk are",
             format!(
                 "  ls -lR {folder}\n  grep -r quarter {folder}/koodrive/Reports | head\n  \
