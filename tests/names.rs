@@ -212,7 +212,13 @@ fn an_odd_name_appears_once_and_opens_its_own_bytes(kind: DriveKind) {
         .collect();
     seen.sort();
     assert_eq!(seen, shown, "readdir");
-    assert_eq!(fs::metadata(mount.path(&shown[0])).unwrap().nlink(), 1);
+    let top = mount.folder().to_owned();
+    // Two links would say that there is no folder in it, to walks that count on that.
+    for path in [mount.path(&shown[0]), top] {
+        assert_eq!(fs::metadata(&path).unwrap().nlink(), 1, "{path:?}");
+    }
+    let too_long = fs::metadata(mount.path(&"y".repeat(256))).map(drop);
+    assert_eq!(linkfs_tests::errno(too_long), Err(libc::ENAMETOOLONG));
 }
 
 fn only_at_the_top_is_the_name_of_the_control_folder_taken(kind: DriveKind) {

@@ -45,11 +45,8 @@ pub(crate) fn file_attributes(attributes: &Attributes, owner: Owner) -> FileAttr
         crtime: SystemTime::UNIX_EPOCH,
         kind: file_type(attributes.kind),
         perm,
-        nlink: if attributes.kind == Kind::Folder {
-            2
-        } else {
-            1
-        },
+        // Of a folder it says that nobody has counted what is in it: some walks look for no folder in one with two.
+        nlink: 1,
         uid: owner.uid,
         gid: owner.gid,
         rdev: 0,

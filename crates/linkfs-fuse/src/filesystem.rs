@@ -31,6 +31,8 @@ const STACK_DEPTH: u32 = 1;
 const UNLIMITED: ByteCount = ByteCount(1 << 50);
 /// The unit of `df`'s figures.
 const BLOCK: u32 = 4096;
+/// As on other file systems, in bytes; longer names of a drive are shown shortened.
+const LONGEST_NAME: u32 = 255;
 /// A node number is never used for something else, so there is one generation.
 const GENERATION: Generation = Generation(0);
 
@@ -84,6 +86,9 @@ impl Filesystem for Adapter {
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let parent = NodeId(parent.0);
         let (volume, owner) = (self.volume.clone(), self.owner);
+        if name.len() > LONGEST_NAME as usize {
+            return reply.error(Errno::ENAMETOOLONG);
+        }
         // Names on a drive are text; no other can be there.
         let Some(name) = name.to_str().map(str::to_owned) else {
             return reply.error(Errno::ENOENT);
@@ -281,7 +286,7 @@ impl Filesystem for Adapter {
         let blocks = total.0.div_ceil(BLOCK.into());
         let free = blocks.saturating_sub(usage.used.0.div_ceil(BLOCK.into()));
         // There is no count of files, which `df -i` shows as a dash.
-        reply.statfs(blocks, free, free, 0, 0, BLOCK, 255, BLOCK);
+        reply.statfs(blocks, free, free, 0, 0, BLOCK, LONGEST_NAME, BLOCK);
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
