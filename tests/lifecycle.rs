@@ -757,7 +757,9 @@ fn a_mount_of_root_is_closed_to_others_unless_they_are_let_in() {
     let binary = own.path().join("linkfs");
     fs::copy(linkfs_binary(), &binary).expect("the program is copied");
     let said = as_nobody(&scene, r#""$2" unmount "$1""#, &[&folder, &binary]).failure();
-    assert_says(&said, &["linkfs: "]);
+    assert_says(&said, &["another user's mount"]);
+    let said = as_nobody(&scene, r#""$2" status "$1""#, &[&folder, &binary]).failure();
+    assert_says(&said, &["another user's mount"]);
     assert!(is_mounted(&folder), "others cannot take it away");
     scene.try_unmount().success();
     scene.assert_nothing_left();

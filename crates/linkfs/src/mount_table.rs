@@ -19,6 +19,8 @@ pub(crate) struct Mount {
     pub(crate) device: String,
     /// `ext4`, `fuse.linkfs`.
     pub(crate) kind: String,
+    /// Whose it is, of one by FUSE.
+    pub(crate) user: Option<u32>,
 }
 
 impl Mount {
@@ -55,16 +57,21 @@ fn read() -> Result<Vec<Mount>> {
         .collect())
 }
 
-/// `36 35 98:0 /root /folder rw,noatime master:1 - ext4 /dev/root rw`; see proc_pid_mountinfo(5).
+/// `36 35 98:0 /root /folder rw,noatime master:1 - ext4 /dev/root rw`; see proc_pid_mountinfo(5). The last word
+/// has the file system's own options.
 fn parse(line: &[u8]) -> Option<Mount> {
     let mut words = line.split(|byte| *byte == b' ');
     let device = words.nth(2)?;
     let folder = words.nth(1)?;
-    let kind = words.skip_while(|word| *word != b"-").nth(1)?;
+    let mut words = words.skip_while(|word| *word != b"-");
+    let kind = words.nth(1)?;
+    let options = text(words.last().unwrap_or_default());
+    let mut options = options.split(',');
     Some(Mount {
         folder: PathBuf::from(unescape(folder)),
         device: text(device),
         kind: text(kind),
+        user: options.find_map(|option| option.strip_prefix("user_id=")?.parse().ok()),
     })
 }
 
@@ -136,6 +143,19 @@ mod tests {
         );
         check("", None);
         check("36 35 98:0 /mnt1", None);
+    }
+
+    #[test]
+    fn a_fuse_mount_is_somebodys() {
+        for (options, user) in [
+            ("rw,user_id=1000,group_id=100", Some(1000)),
+            ("rw,user_id=0", Some(0)),
+            ("rw", None),
+            ("rw,user_id=x", None),
+        ] {
+            let line = format!("40 35 0:58 / /mnt/a rw - fuse.linkfs linkfs {options}");
+            assert_eq!(parse(line.as_bytes()).unwrap().user, user, "{options}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use linkfs_provider::ByteCount;
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +104,10 @@ fn show_one(folder: &Path, json: bool) -> Result<()> {
         Some(mount) if mount.is_ours() => {}
         _ => bail!("{shown} is no mount of linkfs (`linkfs status` lists them)"),
     }
-    let text = read(&name).with_context(|| format!("{shown} does not answer"))?;
+    let text = read(&name).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => anyhow!("{shown} is another user's mount"),
+        _ => anyhow!(error).context(format!("{shown} does not answer")),
+    })?;
     if json {
         return output::text(&text);
     }

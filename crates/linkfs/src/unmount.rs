@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
@@ -113,7 +113,15 @@ pub(crate) fn clear_dead_mount(folder: &Path) -> Result<bool> {
 fn ours_at(folder: &Path) -> Result<Mount> {
     let shown = folder.display();
     match mount_table::at(folder)? {
-        Some(mount) if mount.is_ours() => Ok(mount),
+        Some(mount) if mount.is_ours() => {
+            let us = rustix::process::geteuid();
+            let is_others = mount.user.is_some_and(|user| user != us.as_raw());
+            ensure!(
+                us.is_root() || !is_others,
+                "{shown} is another user's mount: only that user or root can unmount it"
+            );
+            Ok(mount)
+        }
         Some(mount) => bail!(
             "{shown} is mounted, but not by linkfs: it is {}",
             mount.kind
