@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use linkfs_emulator::{EmulatedDrive, ROOT_ID, Tree};
-use linkfs_tests::{DriveKind, Home, Mounted, on_every_drive, shell};
+use linkfs_tests::{DriveKind, Home, Mounted, on_every_drive, run, shell};
 use serde_json::Value;
 
 // What is asked of a provider; the rest is the program's alone.
@@ -159,6 +159,8 @@ fn a_bad_configuration_is_refused_with_file_line_and_what_was_expected() {
         "expected one of `memory`",
     );
     check_config("[cache]\nmemory = \"lots\"\n", 2, "MiB");
+    check_config("[cache]\ndirectory = \"\"\n", 2, "empty path");
+    check_config("[cache]\ndirectory = \"~x/y\"\n", 2, "only ~/");
     check_config("[mount]\n\ndeadline = 30\n", 3, "\"30s\"");
     check_config("[muont]\n", 1, "`mount`");
     check_config(
@@ -182,6 +184,17 @@ fn a_bad_configuration_is_refused_with_file_line_and_what_was_expected() {
 }
 
 #[test]
+fn a_drive_that_does_not_answer_is_a_failure_of_the_command() {
+    let (emulator, home) = drive_at_home(DriveKind::KooDrive);
+    home.run_linkfs(&["drives"]).success();
+    drop(emulator);
+    let said = home.run_linkfs(&["drives"]);
+    assert!(said.output().contains("failing"), "{said:?}");
+    let why = said.failure();
+    assert!(why.contains("1 of 1 do not answer"), "{why}");
+}
+
+#[test]
 fn a_readable_configuration_may_hold_no_secret() {
     let (_emulator, home) = drive_at_home(DriveKind::KooDrive);
     let path = home.path().join("config.toml");
@@ -201,13 +214,22 @@ fn a_demo_ends_with_a_mounted_folder() {
         source.to_str().expect("text"),
         folder.to_str().expect("text"),
     );
-    let said = home
-        .run_linkfs(&["demo", "--from", source, folder])
-        .success();
-    assert!(
-        said.contains(&format!("mounted on {folder}")) && said.contains("linkfs unmount"),
-        "{said}"
-    );
+    let demo = |from: &str, folder: &str| {
+        let mut command = home.linkfs();
+        command.args(["demo", "--from", from, folder]);
+        run(command.current_dir(home.path()))
+    };
+    let hidden = demo(source, source).failure();
+    assert!(hidden.contains("would be hidden"), "{hidden}");
+    // It is read after the process has left the folder that it was started in.
+    let said = demo("source", folder).success();
+    for expected in [
+        format!("mounted on {folder}"),
+        format!("diff -r {source} {folder}"),
+        "linkfs unmount".to_owned(),
+    ] {
+        assert!(said.contains(&expected), "{said}");
+    }
     let differences = shell(Path::new(folder), r#"diff -r . "$1""#, Path::new(source));
     let status = home.run_linkfs(&["status"]).success();
     home.run_linkfs(&["unmount", folder]).success();

@@ -18,7 +18,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use linkfs_core::{AuditFile, DiskOptions, ShareOptions};
 use linkfs_provider::ByteCount;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use crate::{places, units};
@@ -47,10 +48,20 @@ pub(crate) struct CacheConfig {
     #[serde(deserialize_with = "units::memory")]
     pub(crate) memory: ByteCount,
     /// Where what may be lost is kept from one mount to the next, as it is written.
+    #[serde(deserialize_with = "path")]
     directory: Option<String>,
     /// The most that file content kept on disk may take; without it none is.
     #[serde(deserialize_with = "units::size")]
     pub(crate) size: Option<ByteCount>,
+}
+
+/// A path that [`places::expand_home`] understands, as it is written.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    match places::expand_home(&path) {
+        Ok(_) => Ok(Some(path)),
+        Err(error) => Err(D::Error::custom(error)),
+    }
 }
 
 /// `[mount]`

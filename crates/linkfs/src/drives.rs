@@ -1,6 +1,6 @@
 //! `linkfs drives [DRIVE]`
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use linkfs_core::NodeId;
 use serde::Serialize;
 
@@ -27,10 +27,14 @@ pub(crate) fn run(setup: &Setup, args: &DrivesArgs) -> Result<()> {
     config.require_drives()?;
     let drives = Workers::start()?.run(ask_all(setup, &config));
     if args.output.json {
-        return output::json(&drives);
+        output::json(&drives)?;
+    } else {
+        let rows: Vec<_> = drives.iter().map(row).collect();
+        output::text(&output::table(&rows, [false, false, false]))?;
     }
-    let rows: Vec<_> = drives.iter().map(row).collect();
-    output::text(&output::table(&rows, [false, false, false]))
+    let failing = drives.iter().filter(|drive| drive.reason.is_some()).count();
+    ensure!(failing == 0, "{failing} of {} do not answer", drives.len());
+    Ok(())
 }
 
 /// All at once: one that does not answer is waited for, and not for each drive again.

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// The configuration file that is read when no other is named.
 pub(crate) fn config_file() -> Result<PathBuf> {
@@ -57,10 +57,15 @@ pub(crate) fn run() -> Result<PathBuf> {
 }
 
 /// `~/rest` inside the home folder; any other path as it is.
+///
+/// # Errors
+/// For `~name`, which only a shell understands, and for no path at all.
 pub(crate) fn expand_home(path: &str) -> Result<PathBuf> {
     match path.strip_prefix("~/") {
         Some(rest) => Ok(home()?.join(rest)),
         None if path == "~" => home(),
+        None if path.is_empty() => bail!("an empty path names no file or folder"),
+        None if path.starts_with('~') => bail!("only ~/ is understood, your own home folder"),
         None => Ok(PathBuf::from(path)),
     }
 }

@@ -53,8 +53,11 @@ fn cache(config: &Config) -> Line {
 fn try_out(folder: &Path) -> Result<ByteCount> {
     places::make_private(folder)?;
     let file = folder.join(format!(".doctor-{}", std::process::id()));
-    fs::write(&file, "x").with_context(|| format!("cannot write to {}", folder.display()))?;
-    fs::remove_file(&file)?;
+    let written = fs::write(&file, "x");
+    let removed = fs::remove_file(&file);
+    written
+        .and(removed)
+        .with_context(|| format!("cannot write to {}", folder.display()))?;
     let system = rustix::fs::statvfs(folder)?;
     Ok(ByteCount(system.f_bavail.saturating_mul(system.f_frsize)))
 }
