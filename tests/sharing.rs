@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use linkfs_emulator::{Action, ROOT_ID, RetryAfter, Rule, Tree, koodrive};
-use linkfs_tests::{MountBuilder, Mounted, Outcome, run, shell};
+use linkfs_tests::{Home, MountBuilder, Mounted, Outcome, drive_section, run, shell};
 use serde_json::{Value, json};
 
 const SHARE: &str = "user.linkfs.share";
@@ -320,6 +320,55 @@ fn open_shares_are_files_that_tell_and_revoke() {
     scene.refused("cat .linkfs/shares/a.txt", "No such file");
     // The control folder stays out of sight.
     assert_eq!(scene.run("ls -A"), "a.txt\nfolder\nmany\n");
+}
+
+#[test]
+fn shares_that_a_drive_cannot_tell_of_are_not_left_out_in_silence() {
+    let start = |name: &str| {
+        let tree = Tree::new();
+        tree.add_file(ROOT_ID, name, "some text");
+        let options = koodrive::Options::with_tree(tree);
+        koodrive::Emulator::start_blocking(options).expect("it starts")
+    };
+    let (well, ill) = (start("a.txt"), start("b.txt"));
+    let builder = Mounted::builder(&well).drive("well").deadline("3s");
+    let builder = builder.sections(&drive_section("ill", &ill.mount_config()));
+    let mount = builder.mount_all(Home::new());
+    let shell = |line: &str| shell(mount.folder(), line, Path::new(""));
+    shell("setfattr -n user.linkfs.share well/a.txt ill/b.txt").success();
+    assert_eq!(shell("ls .linkfs/shares").success(), "a.txt\nb.txt\n");
+
+    let down = Action::Status {
+        code: 503,
+        retry_after: None,
+        body: None,
+    };
+    ill.faults().add(Rule::on("any", down));
+    // Whether that was done nobody knows, so that the list is asked for anew.
+    shell("setfattr -x user.linkfs.share ill/b.txt").failure();
+    let folder = shell("ls .linkfs/shares");
+    assert_eq!(folder.stdout, "a.txt\nb.txt\n", "as they were last");
+    assert!(folder.failure().contains("Host is down"));
+    for arguments in [&["shares"][..], &["shares", "--json"]] {
+        let top = mount.folder().to_str().expect("text");
+        let outcome = mount.home().run_linkfs(&[arguments, &[top]].concat());
+        assert!(outcome.stdout.contains("a.txt"), "{outcome:?}");
+        let said = outcome.failure();
+        assert!(said.contains("the shares of ill"), "{said}");
+    }
+    let line = "exec 3<>.linkfs/control; echo shares >&3 || { cat <&3; exit 1; }";
+    let told = shell(line);
+    assert!(told.stdout.contains(" a.txt\n"), "{told:?}");
+    assert!(
+        told.stdout.contains("error EHOSTDOWN the shares of ill"),
+        "{told:?}"
+    );
+    assert!(told.failure().contains("Host is down"));
+
+    ill.faults().clear();
+    shell("rm .linkfs/shares/*").success();
+    assert_eq!(shell("ls .linkfs/shares").success(), "");
+    assert_eq!((well.shares().len(), ill.shares().len()), (0, 0));
 }
 
 #[test]

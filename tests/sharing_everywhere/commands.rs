@@ -88,6 +88,10 @@ fn commands_share_list_change_and_revoke(kind: DriveKind) {
             .iter()
             .all(|share| urls.contains(&share["url"].as_str().expect("text")))
     );
+    // In the form that the attribute has.
+    let info = xattr::get(&file, "user.linkfs.share.info").expect("it is read");
+    let info: Value = serde_json::from_slice(&info.expect("it is shared")).expect("JSON");
+    assert!(listed.contains(&info["share"]), "{listed:?} {info}");
 
     assert_eq!(scene.linkfs(&["unshare", &file]).success(), "");
     assert_eq!(scene.drive.open_shares(), after[1..]);

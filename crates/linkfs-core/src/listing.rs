@@ -77,6 +77,14 @@ impl Listing {
         Listing::aged(nodes, ttl, Duration::ZERO)
     }
 
+    /// One that fails after these names.
+    pub(crate) fn failing_after(nodes: Vec<Arc<Node>>, error: Error) -> Arc<Listing> {
+        let listing = Listing::new(Duration::ZERO);
+        listing.append(nodes);
+        listing.end(Err(error));
+        listing
+    }
+
     /// One that was completed that long ago.
     fn aged(nodes: Vec<Arc<Node>>, ttl: Duration, age: Duration) -> Arc<Listing> {
         let listing = Listing::new(ttl);

@@ -226,7 +226,7 @@ impl Volume {
         self.answer(node, "open a folder", async {
             let node = self.tree.node(node)?;
             let listing = match node.what {
-                What::Shares => Listing::of(self.share_nodes().await?, Duration::ZERO),
+                What::Shares => self.share_listing().await,
                 What::Tasks => Listing::of(self.task_nodes(), Duration::ZERO),
                 _ => self.tree.listing_to_open(&node).await?,
             };

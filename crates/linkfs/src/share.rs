@@ -16,7 +16,7 @@ use crate::output;
 
 const SHARE: &str = "user.linkfs.share";
 /// All that is known of the share, as JSON.
-const INFO: &str = "user.linkfs.share.info";
+pub(crate) const INFO: &str = "user.linkfs.share.info";
 
 pub(crate) fn share(args: &ShareArgs) -> Result<()> {
     let terms = terms(&args.terms)?;

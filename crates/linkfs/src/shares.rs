@@ -1,20 +1,18 @@
 //! `linkfs shares [DIR]`: the open shares of mounts, from the files in `.linkfs/shares`.
 
-use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rustix::io::Errno;
+use serde_json::Value;
 
 use crate::args::SharesArgs;
-use crate::mounted::Failures;
-use crate::{mount_table, output};
-
-/// One share by what its file says: a fact a line.
-type Share = BTreeMap<String, String>;
-
-/// What a table shows of each.
-const COLUMNS: [&str; 4] = ["expires", "audience", "url", "name"];
+use crate::mounted::{Failures, attribute, explain};
+use crate::share::INFO;
+use crate::{control, mount_table, output};
 
 pub(crate) fn run(args: &SharesArgs) -> Result<()> {
     let folders = match &args.folder {
@@ -27,9 +25,9 @@ pub(crate) fn run(args: &SharesArgs) -> Result<()> {
     let mut failures = Failures::default();
     let mut shares = Vec::new();
     for folder in folders {
-        match read(&folder) {
-            Ok(found) => shares.extend(found),
-            Err(error) => failures.tell(&folder, &error),
+        // What was read before it failed is shown all the same: one drive of several may be down.
+        if let Err(error) = read(&folder, &mut shares) {
+            failures.tell(&folder, &error);
         }
     }
     if args.output.json {
@@ -40,35 +38,45 @@ pub(crate) fn run(args: &SharesArgs) -> Result<()> {
     failures.result()
 }
 
-fn read(mount: &Path) -> Result<Vec<Share>> {
+/// Adds the open shares of a mount, each as its attribute tells it.
+fn read(mount: &Path, shares: &mut Vec<Value>) -> Result<()> {
     let folder = mount.join(".linkfs/shares");
-    let files = fs::read_dir(&folder).context("cannot list its shares")?;
-    let mut shares = Vec::new();
-    for file in files {
-        let path = file.context("cannot list its shares")?.path();
-        match fs::read_to_string(&path) {
-            Ok(text) => shares.push(parse(&text)),
+    let (names, end) = names(&folder);
+    for name in names {
+        let path = folder.join(name);
+        match attribute(&path, INFO) {
+            Ok(info) => shares.push(share(&info)?),
             // It was revoked just now.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(Errno::NOENT | Errno::STALE) => {}
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         }
     }
-    Ok(shares)
+    end.map_err(|error| match Errno::from_io_error(&error) {
+        Some(errno) => explain(&folder, errno),
+        None => error.into(),
+    })
+    .context("cannot list all its shares")
 }
 
-fn parse(text: &str) -> Share {
-    let facts = text.lines().filter_map(|line| line.split_once(": "));
-    facts
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+/// The names in a folder as far as it can be read, and how that ended.
+fn names(folder: &Path) -> (Vec<OsString>, io::Result<()>) {
+    let mut names = Vec::new();
+    let end = fs::read_dir(folder).and_then(|files| {
+        for file in files {
+            names.push(file?.file_name());
+        }
+        Ok(())
+    });
+    (names, end)
 }
 
-fn show(shares: &[Share]) -> Result<()> {
-    let value = |share: &Share, key: &str| share.get(key).map_or("", String::as_str).to_owned();
-    let rows: Vec<[String; 4]> = shares
-        .iter()
-        .map(|share| COLUMNS.map(|key| output::shown(&value(share, key))))
-        .collect();
+fn share(info: &str) -> Result<Value> {
+    let mut info: Value = serde_json::from_str(info).context(control::NO_SENSE)?;
+    Ok(info["share"].take())
+}
+
+fn show(shares: &[Value]) -> Result<()> {
+    let rows: Vec<_> = shares.iter().map(row).collect();
     if output::is_for_people() {
         return output::text(&output::table(&rows, [false; 4]));
     }
@@ -76,14 +84,32 @@ fn show(shares: &[Share]) -> Result<()> {
     output::text(&lines.collect::<String>())
 }
 
+/// What a table shows of a share: its end, whom it is for, its address and its name.
+fn row(share: &Value) -> [String; 4] {
+    let cell = |value: &Value, none: &str| output::shown(value.as_str().unwrap_or(none));
+    [
+        cell(&share["expires"], "never"),
+        cell(&share["terms"]["audience"], ""),
+        cell(&share["url"], ""),
+        cell(&share["name"], ""),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn a_fact_may_hold_what_stands_between_key_and_value() {
-        let share = parse("name: a: b\nurl: https://example.test/x\n");
-        assert_eq!(share["name"], "a: b");
-        assert_eq!(share["url"], "https://example.test/x");
+    fn a_row_is_for_a_terminal() {
+        let share = json!({
+            "name": "a\u{1b}b",
+            "url": "https://example.test/x",
+            "expires": null,
+            "terms": {"audience": "anyone"},
+        });
+        let expected = ["never", "anyone", "https://example.test/x", "a?b"];
+        assert_eq!(row(&share), expected);
     }
 }

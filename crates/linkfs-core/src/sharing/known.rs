@@ -21,6 +21,8 @@ pub(super) struct KnownShares {
     changes: Vec<(Instant, Change)>,
     /// A change whose outcome nobody knows was tried then: a list from before is of no use.
     unsure_since: Option<Instant>,
+    /// When the drive was asked for a list in vain, unless it has given one since.
+    failed: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +46,16 @@ impl KnownShares {
     /// Something was tried that the drive may have done or not.
     pub(super) fn doubt(&mut self) {
         self.unsure_since = Some(Instant::now());
+    }
+
+    /// The drive was asked for a list in vain.
+    pub(super) fn note_failure(&mut self) {
+        self.failed = Some(Instant::now());
+    }
+
+    /// Whether that was so at most `age` ago.
+    pub(super) fn has_failed_within(&self, age: Duration) -> bool {
+        self.failed.is_some_and(|failed| failed.elapsed() < age)
     }
 
     /// Takes a list, newest first, that was asked for at `listed`.

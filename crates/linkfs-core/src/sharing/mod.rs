@@ -21,11 +21,13 @@ mod words;
 pub use audit::{AuditFile, Caller};
 pub use denied::DeniedPaths;
 pub use policy::SharePolicy;
-pub(crate) use share_files::ShareFiles;
+pub(crate) use share_files::{OpenShares, ShareFiles};
 pub use sharer::SetMode;
 pub(crate) use sharer::{ShareFact, Sharer, Target};
 pub(crate) use shares::Shares;
-pub(crate) use shown::{as_lines as share_text, as_words as share_words, end as end_of};
+pub(crate) use shown::{
+    as_lines as share_text, as_words as share_words, end as end_of, of_file as of_share_file,
+};
 pub(crate) use terms::TermsPatch;
 pub use terms::{AudienceKind, parse_expiry, read_permissions};
 pub(crate) use words::read_pairs as read_words;

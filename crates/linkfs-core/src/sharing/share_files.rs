@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::shares::{self, LIST_AGE};
 use crate::names::Names;
 use crate::node::{Node, Nodes};
-use crate::{Drive, Result};
+use crate::{Drive, Error, Result};
 
 /// The names that open shares have as files. A share keeps its name as long as it is open: with each look
 /// anew, the name of a share just revoked could pass to another, and removing it twice would revoke both.
@@ -26,25 +26,31 @@ struct Given {
     shares: HashMap<Arc<str>, Key>,
 }
 
+/// Open shares as files.
+#[derive(Debug)]
+pub(crate) struct OpenShares {
+    pub(crate) files: Vec<Arc<Node>>,
+    /// Which drives could not tell, and why. Of those the files are as they were known last.
+    pub(crate) failure: Option<Error>,
+}
+
 impl ShareFiles {
     /// The files as they are now. A drive that does not answer keeps the others' from nobody.
-    ///
-    /// # Errors
-    /// Why no drive that can share answers.
     pub(crate) async fn list(
         &self,
         drives: &[Arc<Drive>],
         nodes: &Nodes,
         deadline: Instant,
-    ) -> Result<Vec<Arc<Node>>> {
-        let answered = learn(drives, deadline).await?;
-        Ok(self.files(&answered, nodes))
+    ) -> OpenShares {
+        let failure = learn(drives, deadline).await.err();
+        let files = self.files(drives, nodes);
+        OpenShares { files, failure }
     }
 
-    /// The file called `name`. The others are looked at only when it is not known yet.
+    /// The file called `name`. Other drives than its own are asked only when it is not known yet.
     ///
     /// # Errors
-    /// As [`ShareFiles::list`].
+    /// Why a drive that may have it cannot tell.
     pub(crate) async fn find(
         &self,
         name: &str,
@@ -52,17 +58,31 @@ impl ShareFiles {
         nodes: &Nodes,
         deadline: Instant,
     ) -> Result<Option<Arc<Node>>> {
-        let answered = learn(drives, deadline).await?;
-        if let Some(known) = self.known(name, &answered, nodes) {
+        if let Some(known) = self.known(name, drives, nodes, deadline).await {
             return Ok(Some(known));
         }
-        let files = self.files(&answered, nodes);
-        Ok(files.into_iter().find(|file| &*file.name == name))
+        let OpenShares { files, failure } = self.list(drives, nodes, deadline).await;
+        match (files.into_iter().find(|file| &*file.name == name), failure) {
+            (None, Some(failure)) => Err(failure),
+            (found, _) => Ok(found),
+        }
     }
 
-    fn known(&self, name: &str, drives: &[Arc<Drive>], nodes: &Nodes) -> Option<Arc<Node>> {
+    /// The file that had this name when its drive was looked at last, if that share is open still.
+    async fn known(
+        &self,
+        name: &str,
+        drives: &[Arc<Drive>],
+        nodes: &Nodes,
+        deadline: Instant,
+    ) -> Option<Arc<Node>> {
         let (drive, id) = self.lock().shares.get(name)?.clone();
         let drive = drives.iter().find(|known| known.name() == drive)?;
+        let has_just_failed = drive.shares.lock().has_failed_within(LIST_AGE);
+        // While the drive cannot tell, what it told last holds, and each file need not wait for it anew.
+        if !has_just_failed {
+            let _told = drive.shares.learn(drive, LIST_AGE, deadline).await;
+        }
         let share = drive.shares.lock().open_share(&id)?;
         Some(nodes.put_share(drive, share, name))
     }
@@ -80,29 +100,23 @@ impl ShareFiles {
             let (drive, id) = key(drive, share);
             (share.created, drive, id.0)
         });
-        let names = self.give_names(drives, &shares);
+        let names = self.give_names(&shares);
         let files = shares.into_iter().zip(names);
         files
             .map(|((drive, share), name)| nodes.put_share(drive, share, &name))
             .collect()
     }
 
-    /// The names of the open shares of `drives`; what the shares of others are called stays as it is.
-    fn give_names(
-        &self,
-        drives: &[Arc<Drive>],
-        shares: &[(&Arc<Drive>, Arc<Share>)],
-    ) -> Vec<Arc<str>> {
+    /// The names of the open shares, which are all there are.
+    fn give_names(&self, shares: &[(&Arc<Drive>, Arc<Share>)]) -> Vec<Arc<str>> {
         let keys: Vec<Key> = shares
             .iter()
             .map(|(drive, share)| key(drive, share))
             .collect();
         let open: HashSet<&Key> = keys.iter().collect();
-        let is_closed =
-            |key: &Key| !open.contains(key) && drives.iter().any(|drive| drive.name() == key.0);
         let mut given = self.lock();
-        given.names.retain(|key, _| !is_closed(key));
-        given.shares.retain(|_, key| !is_closed(key));
+        given.names.retain(|key, _| open.contains(key));
+        given.shares.retain(|_, key| open.contains(key));
         let mut taken = Names::default();
         given.names.values().for_each(|name| taken.reserve(name));
         let names = keys.iter().zip(shares).map(|(key, (_, share))| {
@@ -124,32 +138,44 @@ impl ShareFiles {
     }
 }
 
-/// Asks all drives that can share for their shares, and gives those that answered.
+/// Asks all drives that can share for their shares.
 ///
 /// # Errors
-/// Why none of them did.
-async fn learn(drives: &[Arc<Drive>], deadline: Instant) -> Result<Vec<Arc<Drive>>> {
+/// Which could not tell, and why the first of them could not.
+async fn learn(drives: &[Arc<Drive>], deadline: Instant) -> Result<()> {
     let mut asking = JoinSet::new();
     for drive in drives {
         if shares::sharing(drive).is_ok() {
             let drive = drive.clone();
             asking.spawn(async move {
                 let learned = drive.shares.learn(&drive, LIST_AGE, deadline).await;
-                learned.map(|()| drive)
+                learned.map_err(|error| (drive.name().to_owned(), error))
             });
         }
     }
-    let mut answered = Vec::new();
-    let mut failure = None;
-    for answer in asking.join_all().await {
-        match answer {
-            Ok(drive) => answered.push(drive),
-            Err(error) => failure = Some(error),
-        }
+    let answers = asking.join_all().await.into_iter();
+    let mut failed: Vec<_> = answers.filter_map(Result::err).collect();
+    failed.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let names: Vec<_> = failed.iter().map(|(name, _)| name.as_str()).collect();
+    let names = names.join(", ");
+    match failed.into_iter().next() {
+        None => Ok(()),
+        Some((_, why)) => Err(untold(&names, why)),
     }
-    match failure {
-        Some(error) if answered.is_empty() => Err(error),
-        _ => Ok(answered),
+}
+
+/// The failure, with the drives that it is about.
+fn untold(drives: &str, why: Error) -> Error {
+    match why {
+        Error::Drive(error) => {
+            let action = format!("the shares of {drives} are not known as they are now");
+            Error::Drive(error.during(action))
+        }
+        Error::Deadline { what, waited } => Error::Deadline {
+            what: format!("{what} of {drives}"),
+            waited,
+        },
+        other => other,
     }
 }
 
@@ -195,23 +221,31 @@ mod tests {
             }
         }
 
-        async fn list(&self) -> Result<Vec<Arc<Node>>> {
+        async fn list(&self) -> OpenShares {
             let deadline = Instant::now() + Duration::from_secs(30);
             self.files.list(&self.drives, &self.nodes, deadline).await
         }
 
-        async fn find(&self, name: &str) -> Option<Arc<Node>> {
+        async fn try_find(&self, name: &str) -> Result<Option<Arc<Node>>> {
             let deadline = Instant::now() + Duration::from_secs(30);
             let found = self.files.find(name, &self.drives, &self.nodes, deadline);
-            found.await.unwrap()
+            found.await
+        }
+
+        async fn find(&self, name: &str) -> Option<Arc<Node>> {
+            self.try_find(name).await.unwrap()
         }
 
         /// The names a minute later, when the drive is asked again.
         async fn names(&self) -> Vec<String> {
             tokio::time::advance(LIST_AGE).await;
-            let files = self.list().await.unwrap();
-            files.iter().map(|file| file.name.to_string()).collect()
+            names(&self.list().await)
         }
+    }
+
+    fn names(shares: &OpenShares) -> Vec<String> {
+        let files = shares.files.iter();
+        files.map(|file| file.name.to_string()).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -233,13 +267,13 @@ mod tests {
         let scene = Scene::new();
         let made = named("1", "a.txt", 0);
         scene.provider.add(made.clone());
-        let files = scene.list().await.unwrap();
+        let files = scene.list().await.files;
         let about = files[0].attributes(Duration::ZERO);
         assert_eq!(Some(about.modified), made.expires);
         assert!(about.is_control);
         let text = super::super::share_text("work", &made);
         assert_eq!(about.size.0, text.len() as u64);
-        let again = scene.list().await.unwrap();
+        let again = scene.list().await.files;
         assert_eq!(again[0].id, files[0].id);
         assert_eq!(scene.find("a.txt").await.unwrap().id, files[0].id);
         assert!(scene.find("b.txt").await.is_none());
@@ -249,10 +283,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_drive_that_fails_keeps_the_others_from_nobody() {
+    async fn a_drive_that_fails_is_named_and_keeps_the_others_from_nobody() {
         let mut scene = Scene::new();
         scene.provider.refuse(ErrorKind::LoginExpired, None);
-        assert!(scene.list().await.is_err());
+        assert!(scene.list().await.failure.is_some());
         let (other, provider) = FakeDrive::default().open();
         let unable = FakeDrive {
             can_share: false,
@@ -261,6 +295,32 @@ mod tests {
         provider.add(named("1", "a.txt", 0));
         scene.drives.extend([other, unable.open().0]);
         scene.provider.refuse(ErrorKind::LoginExpired, None);
+        let listed = scene.list().await;
+        assert_eq!(names(&listed), ["a.txt"]);
+        let failure = listed.failure.expect("a drive failed");
+        assert!(failure.is_lapsed_login(), "{failure}");
+        assert!(failure.to_string().contains("of work"), "{failure}");
+        scene.provider.refuse(ErrorKind::LoginExpired, None);
+        assert!(scene.try_find("b.txt").await.is_err(), "it may be there");
+        assert!(scene.find("a.txt").await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_drive_told_last_is_shown_while_it_cannot_tell() {
+        let scene = Scene::new();
+        scene.provider.add(named("1", "a.txt", 0));
         assert_eq!(scene.names().await, ["a.txt"]);
+        tokio::time::advance(LIST_AGE).await;
+        scene.provider.refuse(ErrorKind::LoginExpired, None);
+        let listed = scene.list().await;
+        assert_eq!(names(&listed), ["a.txt"]);
+        assert!(listed.failure.is_some());
+        // Its files can be looked at, and do not each ask the drive that cannot tell.
+        scene.provider.calls();
+        assert!(scene.find("a.txt").await.is_some());
+        assert_eq!(scene.provider.calls(), [""; 0]);
+        scene.provider.clear();
+        let listed = scene.list().await;
+        assert_eq!((names(&listed), listed.failure), (Vec::new(), None));
     }
 }

@@ -78,12 +78,11 @@ impl Sharer {
         let open = known.open_share_of(&target.item);
         let shown = match fact {
             ShareFact::Address => open.map(|share| shown::address(&share)),
-            ShareFact::Password => {
-                open.and_then(|share| Some(share.password.as_ref()?.expose().clone()))
-            }
+            ShareFact::Password => open.and_then(|share| shown::password(&share)),
             ShareFact::Info => {
                 let all = known.all_of(&target.item);
-                (!all.is_empty()).then(|| shown::info(open.as_deref(), &all))
+                let drive = target.drive.name();
+                (!all.is_empty()).then(|| shown::info(drive, open.as_deref(), &all))
             }
         };
         shown.ok_or(Error::NoAttribute)

@@ -137,7 +137,10 @@ impl Shares {
         let begun = reading.get_or_insert_with(Reading::new);
         let read = self.read_on(begun, drive, sharing, deadline).await;
         let complete = reading.take();
-        read?;
+        if let Err(error) = read {
+            self.lock().note_failure();
+            return Err(error);
+        }
         let complete = complete.expect("it was read just now");
         self.lock().replace(complete.started, complete.shares);
         Ok(())

@@ -8,10 +8,13 @@ use jiff::Timestamp;
 use linkfs_provider::{Audience, Permissions, Share, SharePassword, ShareState, ShareTerms};
 use serde_json::{Value, json};
 
+use super::sharer::ShareFact;
 use super::terms::AudienceKind;
 
 /// The kernel takes attributes of 64 KiB; shares that do not fit are counted.
 const MOST_BYTES: usize = 60 << 10;
+/// So many items of one share are named; the others are counted, so that it fits, and twice.
+const MOST_ITEMS: usize = 400;
 
 /// What `user.linkfs.share` says.
 pub(super) fn address(share: &Share) -> String {
@@ -24,11 +27,11 @@ pub(super) fn address(share: &Share) -> String {
 }
 
 /// What `user.linkfs.share.info` says: the open share of the item, and every share that it is in.
-pub(super) fn info(open: Option<&Share>, all: &[Arc<Share>]) -> String {
+pub(super) fn info(drive: &str, open: Option<&Share>, all: &[Arc<Share>]) -> String {
     let mut shown = Vec::new();
     let mut length = 0;
     for share in all {
-        let value = as_json(share);
+        let value = as_json(drive, share);
         length += value.to_string().len();
         if length > MOST_BYTES / 2 {
             break;
@@ -36,29 +39,46 @@ pub(super) fn info(open: Option<&Share>, all: &[Arc<Share>]) -> String {
         shown.push(value);
     }
     let info = json!({
-        "share": open.map(as_json),
+        "share": open.map(|share| as_json(drive, share)),
         "shares": shown,
         "more_shares": all.len() - shown.len(),
     });
     info.to_string()
 }
 
-fn as_json(share: &Share) -> Value {
-    let items: Vec<_> = share.items.iter().map(|item| item.as_str()).collect();
+/// What an attribute of a share's own file says, in the same words as those of the item.
+pub(crate) fn of_file(drive: &str, share: &Arc<Share>, fact: ShareFact) -> Option<String> {
+    match fact {
+        ShareFact::Address => Some(address(share)),
+        ShareFact::Password => password(share),
+        ShareFact::Info => Some(info(drive, Some(share), std::slice::from_ref(share))),
+    }
+}
+
+/// What `user.linkfs.share.password` says.
+pub(super) fn password(share: &Share) -> Option<String> {
+    share.password.as_ref().map(|code| code.expose().clone())
+}
+
+fn as_json(drive: &str, share: &Share) -> Value {
+    let items = share.items.iter().take(MOST_ITEMS);
+    let items: Vec<_> = items.map(|item| item.as_str()).collect();
     let counters = share.counters;
     json!({
         "id": share.id.0,
         "name": share.name,
-        "url": share.url,
-        "password": share.password.as_ref().map(|code| code.expose().as_str()),
+        "url": address(share),
+        "password": password(share),
         "state": state_word(share.state),
         "created": share.created.and_then(time),
         "expires": share.expires.and_then(time),
         "items": items,
+        "more_items": share.items.len() - items.len(),
         "terms": terms(&share.terms),
         "views": counters.views,
         "downloads": counters.downloads,
         "saves": counters.saves,
+        "drive": drive,
     })
 }
 
@@ -101,10 +121,7 @@ pub(crate) fn as_lines(drive: &str, share: &Share) -> String {
     let terms = &share.terms;
     line("name", Some(share.name.clone()));
     line("url", Some(address(share)));
-    line(
-        "password",
-        share.password.as_ref().map(|code| code.expose().clone()),
-    );
+    line("password", password(share));
     line("state", Some(state_word(share.state).to_owned()));
     line("created", share.created.and_then(time));
     line(
@@ -259,15 +276,28 @@ id: s1
     #[test]
     fn info_is_json_and_says_what_is_left_out() {
         let all: Vec<_> = (0..2000).map(|_| Arc::new(share())).collect();
-        let info = info(Some(&all[0]), &all);
+        let info = info("work", Some(&all[0]), &all);
         assert!(info.len() < MOST_BYTES, "{}", info.len());
         let info: Value = serde_json::from_str(&info).unwrap();
         assert_eq!(info["share"]["url"], "https://example.test/s1");
         assert_eq!(info["share"]["password"], "Zx81kk02");
+        assert_eq!(info["share"]["drive"], "work");
         assert_eq!(info["share"]["terms"]["users"], json!(["u1", "u2"]));
         let shown = info["shares"].as_array().unwrap().len();
         assert_eq!(shown + info["more_shares"].as_u64().unwrap() as usize, 2000);
         assert!(shown > 50, "{shown}");
+    }
+
+    #[test]
+    fn a_share_of_very_many_items_fits_into_an_attribute() {
+        let ids: Vec<_> = (0..3000).map(|id| format!("{id:0>64}")).collect();
+        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+        let share = Arc::new(fake::share("s1", &ids));
+        let info = of_file("work", &share, ShareFact::Info).unwrap();
+        assert!(info.len() < MOST_BYTES, "{}", info.len());
+        let info: Value = serde_json::from_str(&info).unwrap();
+        let shown = info["share"]["items"].as_array().unwrap().len();
+        assert_eq!(info["share"]["more_items"], 3000 - shown);
     }
 
     #[test]

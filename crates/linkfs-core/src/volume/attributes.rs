@@ -8,8 +8,8 @@ use super::{DISK_PATIENCE, Volume};
 use crate::attribute::{self, Attribute};
 use crate::content::Content;
 use crate::disk_cache::Verified;
-use crate::node::{Kind, Node, NodeId};
-use crate::sharing::{Caller, SetMode, ShareFact};
+use crate::node::{Kind, Node, NodeId, What};
+use crate::sharing::{self, Caller, SetMode, ShareFact};
 use crate::{Error, Result, pin};
 
 impl Volume {
@@ -34,6 +34,10 @@ impl Volume {
                 }
             }
             Attribute::Share(fact) => {
+                if let What::Share { drive, share } = &node.what {
+                    let shown = sharing::of_share_file(drive.name(), share, fact);
+                    return shown.ok_or(Error::NoAttribute);
+                }
                 self.answer(node.id, "read a share", async {
                     let target = self.share_target(&node)?.ok_or(Error::NoAttribute)?;
                     let deadline = Instant::now() + self.deadline;

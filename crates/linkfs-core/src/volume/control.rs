@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::Volume;
 use crate::admission::FOREGROUND;
-use crate::control::{Command, HELP, TakeShare, metrics};
+use crate::control::{Command, Console, HELP, TakeShare, metrics};
 use crate::drive::{Ask, Repeat};
 use crate::node::{Node, NodeId, What};
 use crate::open_file::{Handle, HandleId};
-use crate::sharing::{self, Caller, SetMode, Target};
+use crate::sharing::{self, Caller, OpenShares, SetMode, Target};
 use crate::tasks::{TaskKind, TaskRecord, receiving};
 use crate::{Drive, Error, NameKeeper, Result};
 
@@ -80,7 +80,7 @@ impl Volume {
         let last_start = Instant::now() + DEADLINE;
         for line in console.lines(data) {
             let result = match Instant::now() < last_start {
-                true => self.run_command(&line, caller).await,
+                true => self.run_command(&line, &console, caller).await,
                 // Whoever writes can be woken by nothing else.
                 false => Err(too_many()),
             };
@@ -96,7 +96,7 @@ impl Volume {
         Ok(())
     }
 
-    async fn run_command(&self, line: &[u8], caller: &Caller) -> Result<String> {
+    async fn run_command(&self, line: &[u8], console: &Console, caller: &Caller) -> Result<String> {
         match Command::parse(line)? {
             Command::Help => Ok(format!("{HELP}\nok")),
             Command::Share { terms, paths } => {
@@ -108,7 +108,7 @@ impl Volume {
                 self.sharer.remove(&target, caller).await?;
                 Ok("ok".into())
             }
-            Command::Shares => self.list_shares().await,
+            Command::Shares => self.list_shares(console).await,
             Command::Refresh { path } => {
                 let folder = self.node_at(&path).await?;
                 self.tree.refresh(&folder).await?;
@@ -152,8 +152,9 @@ impl Volume {
         })
     }
 
-    async fn list_shares(&self) -> Result<String> {
-        let files = self.share_nodes().await?;
+    /// Those that are known are told in any case, before a drive that cannot tell fails the command.
+    async fn list_shares(&self, console: &Console) -> Result<String> {
+        let OpenShares { files, failure } = self.open_shares().await;
         let lines = files.iter().filter_map(|file| match &file.what {
             What::Share { share, .. } => Some(format!(
                 "share {} {}\n",
@@ -162,7 +163,16 @@ impl Volume {
             )),
             _ => None,
         });
-        Ok(format!("{}ok {}", lines.collect::<String>(), files.len()))
+        let lines: String = lines.collect();
+        match failure {
+            None => Ok(format!("{lines}ok {}", files.len())),
+            Some(failure) => {
+                if !lines.is_empty() {
+                    console.answer(&lines);
+                }
+                Err(failure)
+            }
+        }
     }
 
     async fn save(&self, take: &TakeShare) -> Result<String> {

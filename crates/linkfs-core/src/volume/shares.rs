@@ -1,13 +1,15 @@
 //! Shares as files and attributes of a volume.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use linkfs_provider::ProviderError;
 use tokio::time::Instant;
 
 use super::Volume;
+use crate::listing::Listing;
 use crate::node::{Node, NodeId, What};
-use crate::sharing::{Caller, Target};
+use crate::sharing::{Caller, OpenShares, Target};
 use crate::{Error, Result};
 
 impl Volume {
@@ -30,10 +32,19 @@ impl Volume {
     }
 
     /// The open shares of all drives, as files.
-    pub(super) async fn share_nodes(&self) -> Result<Vec<Arc<Node>>> {
+    pub(super) async fn open_shares(&self) -> OpenShares {
         let deadline = Instant::now() + self.deadline;
         let nodes = self.tree.nodes();
         self.share_files.list(&self.drives, nodes, deadline).await
+    }
+
+    /// The folder of them. Whoever reads it learns in the end that a drive could not tell.
+    pub(super) async fn share_listing(&self) -> Arc<Listing> {
+        let OpenShares { files, failure } = self.open_shares().await;
+        match failure {
+            None => Listing::of(files, Duration::ZERO),
+            Some(failure) => Listing::failing_after(files, failure),
+        }
     }
 
     pub(super) async fn share_file(&self, name: &str) -> Result<Arc<Node>> {
