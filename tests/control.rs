@@ -377,6 +377,18 @@ fn a_long_line_is_one_line_or_refused() {
 }
 
 #[test]
+fn paths_that_name_one_file_are_one_path() {
+    let scene = Scene::new();
+    let answer = scene.ok(r#"share ["folder/b.txt", "./folder/b.txt", "/folder//b.txt"]"#);
+    let shares = scene.shares();
+    assert_eq!(shares.len(), 1);
+    assert_eq!(shares[0]["files"].as_array().expect("a list").len(), 1);
+    assert_eq!(scene.ok("share folder/b.txt"), answer, "it is the same");
+    scene.run("setfattr -x user.linkfs.share folder/b.txt");
+    assert_eq!(scene.shares().len(), 0);
+}
+
+#[test]
 fn several_paths_are_one_share_and_its_code_is_nowhere_else() {
     let scene = Scene::with(|builder| builder.argument("-vvv"));
     let line = format!("share expires=3d password={CODE} [\"a.txt\", \"folder\"]");

@@ -113,7 +113,10 @@ impl KnownShares {
         if is_new {
             for item in &share.items {
                 let ids = self.of_item.entry(item.clone()).or_default();
-                ids.insert(0, share.id.clone());
+                // It may name an item twice.
+                if ids.first() != Some(&share.id) {
+                    ids.insert(0, share.id.clone());
+                }
             }
         }
         self.shares.insert(share.id.clone(), share);
@@ -150,6 +153,7 @@ impl KnownShares {
         let in_order = |items: &[ItemId]| {
             let mut items = items.to_vec();
             items.sort();
+            items.dedup();
             items
         };
         let wanted = in_order(items);
@@ -236,6 +240,18 @@ mod tests {
         let exact = known.open_shares_of_exactly(&[ItemId::from("a")]);
         assert_eq!(ids(&exact), ["pending", "2", "1"]);
         assert_eq!(known.open_shares().len(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_share_that_names_its_item_twice_is_one_of_that_item() {
+        let mut known = KnownShares::default();
+        known.replace(Instant::now(), vec![share("twice", &["a", "a"])]);
+        let item = ItemId::from("a");
+        assert_eq!(ids(&known.all_of(&item)), ["twice"]);
+        let exact = known.open_shares_of_exactly(std::slice::from_ref(&item));
+        assert_eq!(ids(&exact), ["twice"]);
+        known.remove(&ShareId("twice".to_owned()));
+        assert_eq!(open(&known, "a"), None);
     }
 
     #[tokio::test(start_paused = true)]

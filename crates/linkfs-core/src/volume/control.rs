@@ -1,5 +1,6 @@
 //! The files of the control folder, and what commands do.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,8 +136,13 @@ impl Volume {
 
     async fn share_paths(&self, terms: &[u8], paths: &[String], caller: &Caller) -> Result<String> {
         let mut targets = Vec::with_capacity(paths.len());
+        let mut seen = HashSet::new();
         for path in paths {
-            targets.push(self.target_at(path).await?);
+            let target = self.target_at(path).await?;
+            // Several spellings may name one file.
+            if seen.insert((target.drive.name().to_owned(), target.item.clone())) {
+                targets.push(target);
+            }
         }
         let share = match targets.as_slice() {
             [only] => {
