@@ -9,7 +9,7 @@ const OPTIONS: MatchOptions = MatchOptions {
 
 /// Patterns of what may not be shared. One without a slash is held against every name on an item's path; one
 /// with a slash against the path from the drive's top. What lies below a match is denied too, and so is
-/// a folder above the place that a pattern with a slash names: sharing it would share that place.
+/// a folder that may hold one, by its path alone: sharing it would share what is in it, now or later.
 #[derive(Clone, Debug, Default)]
 pub struct DeniedPaths(Vec<Denied>);
 
@@ -17,9 +17,16 @@ pub struct DeniedPaths(Vec<Denied>);
 struct Denied {
     written: String,
     pattern: Pattern,
-    /// The folders above what the pattern names, outermost first; none for a pattern without a slash.
+    /// The folders that may hold what the pattern names.
     above: Vec<Pattern>,
-    is_path: bool,
+}
+
+/// What a pattern means for an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cover {
+    Item,
+    /// Something that may be in the folder.
+    Inside,
 }
 
 impl DeniedPaths {
@@ -32,10 +39,16 @@ impl DeniedPaths {
         Ok(DeniedPaths(denied.collect::<Result<_, _>>()?))
     }
 
-    /// The pattern that keeps the item at `path` from being shared, as it is written.
-    pub(super) fn covers(&self, path: &str, is_folder: bool) -> Option<&str> {
-        let denied = self.0.iter().find(|denied| denied.covers(path, is_folder));
-        denied.map(|denied| denied.written.as_str())
+    /// Why the item at `path` may not be shared, by the first pattern that says so.
+    pub(super) fn refusal(&self, path: &str, is_folder: bool) -> Option<String> {
+        let refusal = |denied: &Denied| {
+            let written = &denied.written;
+            Some(match denied.covers(path, is_folder)? {
+                Cover::Item => format!("deny = \"{written}\" covers it"),
+                Cover::Inside => format!("deny = \"{written}\" covers what the folder may hold"),
+            })
+        };
+        self.0.iter().find_map(refusal)
     }
 }
 
@@ -48,38 +61,36 @@ impl Denied {
         let parse = |text: &str| {
             Pattern::new(text).map_err(|error| format!("\"{written}\" is no pattern: {error}"))
         };
-        let names: Vec<_> = trimmed.split('/').collect();
-        let is_path = written.trim_end_matches('/').contains('/');
-        let fixed = names.iter().take_while(|name| **name != "**").count();
-        let above = match is_path {
-            true => fixed.min(names.len() - 1),
-            false => 0,
+        let path = match written.trim_end_matches('/').contains('/') {
+            true => trimmed.to_owned(),
+            false => format!("**/{trimmed}"),
         };
-        let mut above: Vec<_> = (1..=above).map(|count| names[..count].join("/")).collect();
-        if (1..names.len()).contains(&fixed) {
+        let names: Vec<_> = path.split('/').collect();
+        let fixed = names.iter().take_while(|name| **name != "**").count();
+        let mut above: Vec<_> = (1..=fixed.min(names.len() - 1))
+            .map(|count| names[..count].join("/"))
+            .collect();
+        if fixed < names.len() {
             // Any folder below the fixed part may hold what the rest means.
-            above.push(names[..fixed].join("/") + "/**");
+            above.push([&names[..fixed], &["**"]].concat().join("/"));
         }
         let above = above.iter().map(|text| parse(text));
         let above = above.collect::<Result<_, _>>()?;
         Ok(Denied {
             written: written.to_owned(),
-            pattern: parse(trimmed)?,
+            pattern: parse(&path)?,
             above,
-            is_path,
         })
     }
 
-    fn covers(&self, path: &str, is_folder: bool) -> bool {
-        if !self.is_path {
-            return path
-                .split('/')
-                .any(|name| self.pattern.matches_with(name, OPTIONS));
+    fn covers(&self, path: &str, is_folder: bool) -> Option<Cover> {
+        let is_it = |path: &str| self.pattern.matches_with(path, OPTIONS);
+        if prefixes(path).any(is_it) {
+            return Some(Cover::Item);
         }
         let is_above = |pattern: &Pattern| pattern.matches_with(path, OPTIONS);
-        let is_top = path.is_empty();
-        prefixes(path).any(|prefix| self.pattern.matches_with(prefix, OPTIONS))
-            || is_folder && (is_top || self.above.iter().any(is_above))
+        let may_hold_it = is_folder && (path.is_empty() || self.above.iter().any(is_above));
+        may_hold_it.then_some(Cover::Inside)
     }
 }
 
@@ -95,7 +106,7 @@ mod tests {
 
     fn check(pattern: &str, path: &str, is_folder: bool, expected: bool) {
         let denied = DeniedPaths::new(&[pattern.to_owned()]).unwrap();
-        let covers = denied.covers(path, is_folder).is_some();
+        let covers = denied.refusal(path, is_folder).is_some();
         assert_eq!(covers, expected, "{pattern} {path} {denied:?}");
     }
 
@@ -112,6 +123,7 @@ mod tests {
             check("*.key", path, false, expected);
         }
         check("private/", "a/private/x", false, true);
+        check("**", "a/x", false, true);
         check("[ab]?", "b1", false, true);
     }
 
@@ -145,10 +157,26 @@ mod tests {
             ("hr/**/x", "hr/a/b/x", true),
             ("**/secret", "a/b/secret", true),
             ("**/secret", "secret", true),
-            ("**/secret", "a", false),
+            ("**/secret", "a", true),
+            ("hr/**/x", "other", false),
         ] {
             check(pattern, path, true, expected);
         }
+    }
+
+    #[test]
+    fn a_folder_that_may_hold_what_is_denied_is_not_shared() {
+        for pattern in ["*.key", "deep.txt", "**/deep.txt", "private/"] {
+            for path in ["", "sub", "sub/deeper"] {
+                check(pattern, path, true, true);
+            }
+            check(pattern, "sub/other.txt", false, false);
+        }
+        let denied = DeniedPaths::new(&["*.key".to_owned()]).unwrap();
+        let why = |path, is_folder| denied.refusal(path, is_folder).unwrap();
+        assert!(why("sub", true).ends_with("covers what the folder may hold"));
+        assert!(why("sub/x.key", false).ends_with("covers it"));
+        assert!(why("old.key", true).ends_with("covers it"));
     }
 
     #[test]

@@ -59,8 +59,8 @@ impl SharePolicy {
     /// # Errors
     /// `Forbidden`, saying by which setting.
     pub(crate) fn check(&self, path: &str, is_folder: bool, terms: &ShareTerms) -> Result<()> {
-        if let Some(pattern) = self.denied.covers(path, is_folder) {
-            return Err(forbidden(&format!("deny = \"{pattern}\" covers it")));
+        if let Some(why) = self.denied.refusal(path, is_folder) {
+            return Err(forbidden(&why));
         }
         self.check_time(terms)?;
         if self.requires_password && terms.password == SharePassword::None {
