@@ -25,20 +25,23 @@ impl Scene {
         Scene::with(|builder| builder)
     }
 
-    fn with(change: impl FnOnce(MountBuilder) -> MountBuilder) -> Scene {
+    fn emulator() -> koodrive::Emulator {
         let tree = Tree::new();
-        let file = tree.add_file(ROOT_ID, "a.txt", "some text");
+        tree.add_file(ROOT_ID, "a.txt", "some text");
         let folder = tree.add_folder(ROOT_ID, "folder");
         tree.add_file(&folder, "b.txt", "more text");
         let many = tree.add_folder(ROOT_ID, "many");
         for number in 0..20 {
             tree.add_file(&many, &format!("{number:02}.txt"), "text");
         }
-        let options = koodrive::Options {
-            tree,
-            ..koodrive::Options::default()
-        };
-        let emulator = koodrive::Emulator::start_blocking(options).expect("it starts");
+        let options = koodrive::Options::with_tree(tree);
+        koodrive::Emulator::start_blocking(options).expect("it starts")
+    }
+
+    fn with(change: impl FnOnce(MountBuilder) -> MountBuilder) -> Scene {
+        let emulator = Scene::emulator();
+        let id = |path: &str| emulator.tree().id_at(path).expect("it is there");
+        let (file, folder) = (id("/a.txt"), id("/folder"));
         let mount = change(Mounted::builder(&emulator)).mount();
         emulator.counters().reset();
         Scene {
@@ -493,6 +496,45 @@ fn a_rehearsal_shares_nothing() {
     let audit = scene.mount.home().path().join("state/linkfs/shares.log");
     let audit = fs::read_to_string(audit).expect("an audit");
     assert_eq!(audit.matches("\"dry run\"").count(), 2, "{audit}");
+}
+
+#[test]
+fn a_rehearsal_is_told_as_one_where_words_can_be_told() {
+    let emulator = Scene::emulator();
+    let mounted = |sections: &str| Mounted::builder(&emulator).sections(sections).mount();
+    let first = mounted("");
+    let shell_in = |mount: &Mounted, line: &str| shell(mount.folder(), line, Path::new(""));
+    shell_in(&first, "setfattr -n user.linkfs.share a.txt").success();
+    drop(first);
+    let mount = mounted("[share]\ndry_run = true\n");
+    let (open, other) = (mount.path("a.txt"), mount.path("folder"));
+    let (open, other) = (open.to_str().expect("text"), other.to_str().expect("text"));
+    for arguments in [
+        &["share", other][..],
+        &["share", "--expires", "1d", open],
+        &["share", "--json", open],
+        &["unshare", open],
+    ] {
+        let outcome = mount.home().run_linkfs(arguments);
+        assert!(!outcome.stdout.contains("http"), "{outcome:?}");
+        let said = outcome.failure();
+        assert!(
+            said.contains("nothing was") && said.contains("dry_run"),
+            "{said}"
+        );
+    }
+    for line in [
+        "share a.txt",
+        "share [\"a.txt\", \"folder\"]",
+        "unshare a.txt",
+    ] {
+        let line = format!("exec 3<>.linkfs/control; echo '{line}' >&3 && cat <&3");
+        assert_eq!(shell_in(&mount, &line).success(), "ok dry_run\n");
+    }
+    // Where none can, the answer is that of the request itself.
+    shell_in(&mount, "rm .linkfs/shares/a.txt").success();
+    assert_eq!(shell_in(&mount, "ls .linkfs/shares").success(), "a.txt\n");
+    assert_eq!(emulator.shares().len(), 1);
 }
 
 #[test]

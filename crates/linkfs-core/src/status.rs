@@ -22,6 +22,8 @@ pub struct Status {
     pub disk: Option<DiskCacheStats>,
     /// Why there is none although there should be one.
     pub disk_failure: Option<String>,
+    /// Whether requests about shares are checked and written down, and nothing else.
+    pub dry_run: bool,
     /// Open files and folders.
     pub open_handles: usize,
     /// Files and folders known.

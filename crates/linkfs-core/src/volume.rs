@@ -468,6 +468,7 @@ impl Volume {
             memory: self.cache.status(),
             disk: self.disk.as_ref().map(|disk| disk.stats()),
             disk_failure: self.disk_failure.clone(),
+            dry_run: self.sharer.only_rehearses(),
             open_handles: self.handles.len(),
             nodes: self.tree.node_count(),
         }

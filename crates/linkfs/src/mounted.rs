@@ -8,7 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::{getxattr, major, minor};
 use rustix::io::Errno;
+use serde::Deserialize;
 
+use crate::control::NO_SENSE;
 use crate::{mount_table, output};
 
 /// Why the last request about a file failed.
@@ -45,6 +47,29 @@ pub(crate) fn check_mounted(path: &Path) -> Result<()> {
     let is_ours = ours.iter().any(|mount| mount.device == device);
     ensure!(is_ours, "it is not on a mount of linkfs");
     Ok(())
+}
+
+/// The folder of ours that is mounted, in or on which a file is that is named as the mount table would.
+pub(crate) fn top_of(name: &Path) -> Result<&Path> {
+    let device = fs::metadata(name)?.dev();
+    // The mount is where the device begins.
+    let is_inside = |above: &&Path| fs::metadata(above).is_ok_and(|about| about.dev() == device);
+    let top = name.ancestors().take_while(is_inside).last();
+    top.context("a file is in its mount")
+}
+
+/// Whether the mount that a file is in only rehearses requests about shares.
+pub(crate) fn only_rehearses(path: &Path) -> Result<bool> {
+    let name = mount_table::name_of(path)?;
+    let status = fs::read(top_of(&name)?.join(".linkfs/status"))?;
+    let status: Status = serde_json::from_slice(&status).context(NO_SENSE)?;
+    Ok(status.dry_run)
+}
+
+/// What of a mount's status is asked here.
+#[derive(Deserialize)]
+struct Status {
+    dry_run: bool,
 }
 
 /// The mount's own words for a failure, if it has some.

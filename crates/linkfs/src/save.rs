@@ -4,7 +4,6 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::args::SaveArgs;
-use crate::mounted::{check_mounted, read_code};
+use crate::mounted::{check_mounted, read_code, top_of};
 use crate::{control, mount_table, output};
 
 /// How often the mount is asked how far the drive is.
@@ -42,15 +41,7 @@ impl Place {
         let inside = |error: anyhow::Error| anyhow!("{shown}: {error:#}");
         check_mounted(folder).map_err(inside)?;
         let name = mount_table::name_of(folder)?;
-        let device = fs::metadata(&name)?.dev();
-        // The mount is where the device begins.
-        let is_outside =
-            |above: &&Path| fs::metadata(above).is_ok_and(|about| about.dev() != device);
-        let top = name
-            .ancestors()
-            .take_while(|above| !is_outside(above))
-            .last();
-        let top = top.context("a folder is in its mount")?;
+        let top = top_of(&name)?;
         let path = name.strip_prefix(top).map(Path::as_os_str);
         let path = path.ok().and_then(OsStr::to_str);
         let path = path.with_context(|| format!("{shown}: its name is no text"))?;

@@ -3,15 +3,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use rustix::fs::{XattrFlags, removexattr, setxattr};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{ShareArgs, TermArgs, UnshareArgs};
-use crate::mounted::{Failures, attribute, check_mounted, explain, read_code};
+use crate::mounted::{Failures, attribute, check_mounted, explain, only_rehearses, read_code};
 use crate::output;
 
 const SHARE: &str = "user.linkfs.share";
@@ -38,13 +37,27 @@ pub(crate) fn share(args: &ShareArgs) -> Result<()> {
 pub(crate) fn unshare(args: &UnshareArgs) -> Result<()> {
     let mut failures = Failures::default();
     for path in &args.paths {
-        let revoked = check_mounted(path)
-            .and_then(|()| removexattr(path, SHARE).map_err(|error| explain(path, error)));
-        if let Err(error) = revoked {
+        if let Err(error) = unshare_one(path) {
             failures.tell(path, &error);
         }
     }
     failures.result()
+}
+
+fn unshare_one(path: &Path) -> Result<()> {
+    check_mounted(path)?;
+    removexattr(path, SHARE).map_err(|error| explain(path, error))?;
+    check_done(path, "revoked")
+}
+
+/// A rehearsal that goes well has not done what the command was given for.
+fn check_done(path: &Path, what: &str) -> Result<()> {
+    let rehearsed = only_rehearses(path).context("whether that was only rehearsed is not known")?;
+    ensure!(
+        !rehearsed,
+        "nothing was {what}: `dry_run` in [share] only rehearses"
+    );
+    Ok(())
 }
 
 /// What is told of a share.
@@ -73,10 +86,8 @@ fn share_one(path: &Path, terms: &str) -> Result<Shared> {
     check_mounted(path)?;
     setxattr(path, SHARE, terms.as_bytes(), XattrFlags::empty())
         .map_err(|error| explain(path, error))?;
-    let url = match attribute(path, SHARE) {
-        Err(Errno::NODATA) => bail!("nothing was shared: `dry_run` in [share] only rehearses"),
-        read => read.context("it is shared, but where cannot be read")?,
-    };
+    check_done(path, "shared or changed")?;
+    let url = attribute(path, SHARE).context("it is shared, but where cannot be read")?;
     let info = attribute(path, INFO).context("it is shared, but how cannot be read")?;
     let info: Info = serde_json::from_str(&info).context("the mount's answer makes no sense")?;
     Ok(Shared {

@@ -30,6 +30,8 @@ struct Status {
     memory: Memory,
     disk: Option<Disk>,
     disk_failure: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
     open_handles: usize,
 }
 
@@ -197,6 +199,9 @@ fn for_people(folder: &Path, status: &Status) -> String {
     }
     if let Some(failure) = &status.disk_failure {
         let _ = writeln!(text, "  {}", output::shown(failure));
+    }
+    if status.dry_run {
+        text.push_str("  sharing is only rehearsed: dry_run in [share]\n");
     }
     for drive in &status.drives {
         let Drive {

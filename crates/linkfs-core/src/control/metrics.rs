@@ -172,6 +172,7 @@ mod tests {
                 ..DiskCacheStats::default()
             }),
             disk_failure: None,
+            dry_run: false,
             open_handles: 2,
             nodes: 9,
         }

@@ -59,6 +59,11 @@ impl Sharer {
         }
     }
 
+    /// Whether nothing is made, changed or revoked.
+    pub(crate) fn only_rehearses(&self) -> bool {
+        self.policy.dry_run
+    }
+
     /// What is known of the share of an item.
     ///
     /// # Errors

@@ -24,6 +24,9 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// How long one call of that may take: the whole top of a share is read, page by page.
 const CALL_TIME: Duration = Duration::from_secs(45);
 
+/// What is answered when requests about shares are only rehearsed.
+const REHEARSED: &str = "ok dry_run";
+
 impl Volume {
     /// What opening a file of the control folder gives; nothing for any other.
     pub(super) fn open_control(&self, node: &Node) -> Result<Option<Handle>> {
@@ -107,7 +110,10 @@ impl Volume {
             Command::Unshare { path } => {
                 let target = self.target_at(&path).await?;
                 self.sharer.remove(&target, caller).await?;
-                Ok("ok".into())
+                Ok(match self.sharer.only_rehearses() {
+                    true => REHEARSED.into(),
+                    false => "ok".into(),
+                })
             }
             Command::Shares => self.list_shares(console).await,
             Command::Refresh { path } => {
@@ -151,9 +157,10 @@ impl Volume {
             }
             several => self.sharer.share_together(several, terms, caller).await?,
         };
-        // With `dry_run` there is none.
         Ok(match share {
+            _ if self.sharer.only_rehearses() => REHEARSED.into(),
             Some(share) => format!("ok {}", sharing::share_words(&share)),
+            // Somebody has revoked it by now.
             None => "ok".into(),
         })
     }
