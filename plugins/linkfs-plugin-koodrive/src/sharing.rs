@@ -221,7 +221,7 @@ impl Shares {
             Some(marked) => Ok(marked.share.id),
             None => {
                 let message = "the drive is still making this share";
-                Err(ProviderError::new(ErrorKind::Unavailable, message))
+                Err(ProviderError::new(ErrorKind::RateLimited, message).about_item())
             }
         }
     }

@@ -188,7 +188,8 @@ async fn a_pending_share_is_changed_and_revoked_by_its_name() {
     let drive = server.drive(token_mode()).await;
     let pending = share(&drive).await.unwrap().id;
     let early = sharing(&drive).unshare(&pending).await.unwrap_err();
-    assert_eq!(early.kind, ErrorKind::Unavailable, "{early}");
+    assert_eq!(early.kind, ErrorKind::RateLimited, "{early}");
+    assert!(early.is_about_item, "the drive is well");
     let changed = sharing(&drive).reshare(&pending, &terms()).await;
     assert_eq!(changed.unwrap().id.0, "7");
     let revoked = sharing(&drive).unshare(&pending).await;

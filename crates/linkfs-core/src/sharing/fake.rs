@@ -171,11 +171,12 @@ impl Sharing for FakeDrive {
         state.count += 1;
         let items: Vec<_> = items.iter().map(|item| item.as_str()).collect();
         let mut made = share(&format!("s{}", state.count), &items);
-        if self.is_slow {
-            made.state = ShareState::Pending;
-        }
         apply(&mut made, terms);
-        if !self.is_slow {
+        if self.is_slow {
+            // Its number and what was asked for is all that is known of it.
+            made.state = ShareState::Pending;
+            (made.name, made.expires) = (String::new(), None);
+        } else {
             state.shares.insert(0, made.clone());
         }
         Ok(made)

@@ -36,6 +36,16 @@ pub(crate) struct Target {
     pub(crate) path_on_drive: String,
 }
 
+impl Target {
+    /// What a share of it is called: as the drive calls the item, or as the drive itself is called.
+    fn name(&self) -> &str {
+        match self.path_on_drive.rsplit('/').next() {
+            Some("") | None => self.drive.name(),
+            Some(name) => name,
+        }
+    }
+}
+
 /// What a request about shares asks to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ShareFact {
@@ -163,6 +173,7 @@ impl Sharer {
                 .share(
                     &target.drive,
                     std::slice::from_ref(&target.item),
+                    target.name(),
                     &terms,
                     deadline,
                 )
@@ -284,7 +295,9 @@ impl Sharer {
             return Err(already("these are shared by one link already"));
         }
         self.audit.note_asked(attempt).await?;
-        let share = shares.share(drive, &items, &terms, deadline).await?;
+        let share = shares
+            .share(drive, &items, first.name(), &terms, deadline)
+            .await?;
         Ok(Some(share))
     }
 

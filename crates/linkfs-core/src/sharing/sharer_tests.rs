@@ -396,6 +396,13 @@ async fn a_share_that_is_still_being_made_shows_its_number_and_is_not_made_twice
     let scene = Scene::new(fake);
     scene.set("").await.unwrap();
     assert_eq!(scene.url().await.as_deref(), Some("pending:s1"));
+    let info = scene.get(ShareFact::Info).await.unwrap();
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    assert_eq!(info["share"]["name"], "a.txt");
+    let open = scene.sharer.open_share(&scene.target).unwrap();
+    let left = open.expires.unwrap().duration_since(SystemTime::now());
+    let left = left.unwrap().as_secs_f64() / 86400.0;
+    assert!(left > 6.9 && left <= 7.0, "{left} days");
     tokio::time::advance(2 * MINUTE).await;
     scene.set("").await.unwrap();
     let refused = scene.set("note=x").await;

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use linkfs_provider::{
-    ErrorKind, ItemId, PageToken, ProviderError, Share, ShareId, ShareTerms, Sharing,
+    ErrorKind, ItemId, PageToken, ProviderError, Share, ShareId, ShareState, ShareTerms, Sharing,
 };
 use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -186,8 +186,7 @@ impl Shares {
         deadline: Instant,
     ) -> Result<()> {
         let open = self.lock().open_share_of(item);
-        let is_pending =
-            open.is_some_and(|share| share.state == linkfs_provider::ShareState::Pending);
+        let is_pending = open.is_some_and(|share| share.state == ShareState::Pending);
         let age = if is_pending { PENDING_AGE } else { LIST_AGE };
         self.learn(drive, age, deadline).await
     }
@@ -199,7 +198,7 @@ impl Shares {
             .expect("no panic while the shares are locked")
     }
 
-    /// Makes a share. It is asked for again only when the drive said that it did not make it: of an answer that
+    /// Makes a share, of items of which the first is called `name`. It is asked for again only when the drive said that it did not make it: of an answer that
     /// was lost the provider alone can find out what became.
     ///
     /// # Errors
@@ -208,6 +207,7 @@ impl Shares {
         &self,
         drive: &Drive,
         items: &[ItemId],
+        name: &str,
         terms: &ShareTerms,
         deadline: Instant,
     ) -> Result<Arc<Share>> {
@@ -222,7 +222,7 @@ impl Shares {
             ..usual(&what, drive, deadline)
         };
         let share = self.ask_to_change(drive, how, ask).await?;
-        let share = self.lock().put(share);
+        let share = self.lock().put(foreseen(share, name));
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(share)
     }
@@ -325,6 +325,18 @@ impl Reading {
             pages: 0,
         }
     }
+}
+
+/// Of a share that the drive still makes it may say no more than its number: what it will be is known all the same.
+fn foreseen(mut share: Share, name: &str) -> Share {
+    if share.state == ShareState::Pending {
+        if share.name.is_empty() {
+            share.name = name.to_owned();
+        }
+        let end = share.terms.valid_for.map(|time| SystemTime::now() + time);
+        share.expires = share.expires.or(end);
+    }
+    share
 }
 
 /// Whether the drive has said that it did nothing.
