@@ -181,6 +181,9 @@ fn a_line_that_fails_fails_the_write() {
         ("share", "Invalid argument", "EINVAL"),
         ("share expires=soon a.txt", "Invalid argument", "EINVAL"),
         ("share missing.txt", "No such file or directory", "ENOENT"),
+        ("share expire=7d a.txt", "Invalid argument", "EINVAL"),
+        ("task", "Invalid argument", "EINVAL"),
+        ("save url=x to=.linkfs/tasks", "Invalid argument", "EINVAL"),
         (
             "share .linkfs/status",
             "Operation not supported",
@@ -887,7 +890,7 @@ fn linkfs_save_waits_for_the_end_and_says_how_it_went() {
         (vec![url.as_str(), "--to", "a.txt"], "not a folder"),
         (vec![url.as_str(), "--to", "missing"], "No such file"),
         (vec![url.as_str(), "--to", "/"], "not on a mount of linkfs"),
-        (vec![url.as_str(), "--to", ".linkfs"], "not a folder"),
+        (vec![url.as_str(), "--to", ".linkfs"], "on no drive"),
         (vec!["two\nlines", "--to", "folder"], "line break"),
     ] {
         let said = linkfs_save(&scene, &arguments, "").failure();

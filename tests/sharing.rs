@@ -203,11 +203,15 @@ fn only_the_share_itself_can_be_set() {
             &format!("setfattr -x user.linkfs.{name} a.txt"),
             "Operation not permitted",
         );
+        let said = scene.attribute("a.txt", "user.linkfs.error");
+        assert!(said.contains("cannot be set"), "{said}");
     }
     scene.refused(
         "setfattr -n user.linkfs.share .linkfs",
         "Operation not supported",
     );
+    let said = scene.attribute(".linkfs", "user.linkfs.error");
+    assert!(said.contains("on no drive"), "{said}");
     assert_eq!(scene.share_calls(), 0);
 }
 

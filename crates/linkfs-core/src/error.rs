@@ -101,7 +101,6 @@ impl Error {
                 | Error::IsAFolder
                 | Error::NoAttribute
                 | Error::ForeignAttribute
-                | Error::FixedAttribute
                 | Error::NotOwner
         )
     }
@@ -115,6 +114,7 @@ impl Error {
                 "the wrong bytes were not delivered; try again, and tell the drive's operator if it stays"
             }
             Error::BadCommand(_) => "write `help` to .linkfs/control and read the answer there",
+            Error::FixedAttribute => "user.linkfs.share and user.linkfs.pin can",
             Error::BadTerms(_) => {
                 "terms are words such as expires=7d password=auto audience=org allow=preview,download"
             }

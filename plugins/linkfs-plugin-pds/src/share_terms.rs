@@ -8,6 +8,7 @@ use linkfs_provider_http::settings::invalid;
 use linkfs_provider_http::timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::item::TOP;
 use crate::random;
 
 /// How many items one share takes.
@@ -33,6 +34,11 @@ const MARK_LENGTH: usize = MARK.len() + 8;
 /// # Errors
 /// `Invalid` for nothing, or more than one share takes.
 pub(crate) fn check_items(items: &[ItemId]) -> Result<()> {
+    if items.iter().any(|item| item.as_str() == TOP) {
+        return Err(invalid(
+            "the top folder of a drive cannot be shared: share what is in it",
+        ));
+    }
     match items.len() {
         0 => Err(invalid("there is nothing to share")),
         1..=ITEMS => Ok(()),
@@ -223,6 +229,7 @@ pub(crate) mod tests {
             assert_eq!(check_items(&items).unwrap_err().kind, ErrorKind::Invalid);
         }
         check_items(&vec![ItemId::from("a"); 100]).unwrap();
+        assert!(check_items(&[TOP.into()]).is_err());
         let mut longest = terms();
         longest.password = given(&"~".repeat(64));
         longest.note = Some("é".repeat(1008));

@@ -2,7 +2,7 @@
 
 use linkfs_provider::Secret;
 
-use crate::sharing::{TermsPatch, read_words};
+use crate::sharing::{TERM_KEYS, TermsPatch, read_words};
 use crate::{Error, Result};
 
 /// A longer line is no command.
@@ -21,17 +21,7 @@ reload [DRIVE]                          take a new version of a drive's plugin, 
 restart [DRIVE]                         end a drive's plugin at once, and start it anew
 help                                    this list";
 
-/// The keys that may stand before the path.
-const TERMS: &[&str] = &[
-    "expires",
-    "password",
-    "audience",
-    "users",
-    "groups",
-    "departments",
-    "allow",
-    "note",
-];
+/// The keys that may stand before the path of other commands than `share`.
 const SAVE: &[&str] = &["url", "password", "to"];
 const PACK: &[&str] = &["url", "password", "name"];
 
@@ -94,7 +84,7 @@ impl Command {
             "share" => read_share(rest),
             "unshare" => Ok(Command::Unshare { path: path(rest)? }),
             "refresh" => Ok(Command::Refresh { path: path(rest)? }),
-            "task" => Ok(Command::Task { name: path(rest)? }),
+            "task" => read_task(rest),
             "reload" => Ok(Command::Reload {
                 drive: rest.to_owned(),
             }),
@@ -109,7 +99,7 @@ impl Command {
 }
 
 fn read_share(rest: &str) -> Result<Command> {
-    let (terms, rest) = split_words(rest, TERMS);
+    let (terms, rest) = split_words(rest, &TERM_KEYS);
     // Its mistakes are told before anything is looked for.
     TermsPatch::parse(terms.as_bytes())?;
     let several: Option<Vec<String>> = serde_json::from_str(rest).ok();
@@ -121,6 +111,27 @@ fn read_share(rest: &str) -> Result<Command> {
     Ok(Command::Share {
         terms: Secret::new(terms.to_owned()),
         paths,
+    })
+}
+
+fn read_task(rest: &str) -> Result<Command> {
+    match rest {
+        "" => Err(bad("expected the name of a task, as in .linkfs/tasks")),
+        name => Ok(Command::Task { name: name.into() }),
+    }
+}
+
+/// Why nothing is found at the path of a `share`, where it begins like a term and goes on: a key that is misspelt
+/// leaves its term to the path.
+pub(crate) fn misread_path(path: &str) -> Option<Error> {
+    let (first, _rest) = path.split_once(char::is_whitespace)?;
+    let (key, _value) = first.split_once('=')?;
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphabetic());
+    is_key.then(|| {
+        let keys = TERM_KEYS.join(", ");
+        bad(format!(
+            "nothing is found there; if the path begins with a term, its key is unknown, expected one of {keys}"
+        ))
     })
 }
 
@@ -272,6 +283,21 @@ mod tests {
         let line = "pack name=x.zip url=https://drive.example.test/s/1?a=b password=fake reports";
         let expected = Command::Pack(take("reports"), "x.zip".into());
         assert_eq!(Command::parse(line.as_bytes()), Ok(expected));
+    }
+
+    #[test]
+    fn a_term_with_an_unknown_key_is_told_from_a_path() {
+        for (path, expected) in [
+            ("expire=7d koo/b.txt", true),
+            ("a=b.txt", false),
+            ("koo/a=b c.txt", false),
+            ("plan for=me.txt", false),
+            ("missing.txt", false),
+        ] {
+            assert_eq!(misread_path(path).is_some(), expected, "{path}");
+        }
+        let told = misread_path("passwort=fake a.txt").unwrap().to_string();
+        assert!(told.contains("unknown") && !told.contains("fake"), "{told}");
     }
 
     #[test]

@@ -7,6 +7,6 @@ mod command;
 mod console;
 mod metrics;
 
-pub(crate) use command::{Command, HELP, TakeShare};
+pub(crate) use command::{Command, HELP, TakeShare, misread_path};
 pub(crate) use console::Console;
 pub(crate) use metrics::metrics;

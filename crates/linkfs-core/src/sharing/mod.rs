@@ -28,6 +28,6 @@ pub(crate) use shares::Shares;
 pub(crate) use shown::{
     as_lines as share_text, as_words as share_words, end as end_of, of_file as of_share_file,
 };
-pub(crate) use terms::TermsPatch;
 pub use terms::{AudienceKind, parse_expiry, read_permissions};
+pub(crate) use terms::{KEYS as TERM_KEYS, TermsPatch};
 pub(crate) use words::read_pairs as read_words;

@@ -5,11 +5,23 @@ use std::time::{Duration, SystemTime};
 use linkfs_provider::{Audience, Permissions, Secret, SharePassword, ShareTerms};
 
 use super::expiry::{self, Expiry};
-use super::words::{self, Word};
+use super::words::{self, Place, Word};
 use crate::{Error, Result};
 
 /// The longest access code; no drive takes one that is longer.
 const LONGEST_CODE: usize = 64;
+
+/// What terms are called.
+pub(crate) const KEYS: [&str; 8] = [
+    "expires",
+    "password",
+    "audience",
+    "users",
+    "groups",
+    "departments",
+    "allow",
+    "note",
+];
 
 /// The terms that were given: `None` for what stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,11 +86,22 @@ fn read(text: &[u8]) -> Result<TermsPatch, String> {
     let mut patch = TermsPatch::default();
     let mut who = Who::default();
     for word in words::read(text)? {
-        let place = word.place.clone();
-        read_word(word, &mut patch, &mut who).map_err(|why| format!("{place}: {why}"))?;
+        let place = place_of(&word);
+        read_word(word, &mut patch, &mut who).map_err(|why| match why.starts_with(&place) {
+            true => why,
+            false => format!("{place}: {why}"),
+        })?;
     }
     patch.audience = who.audience()?;
     Ok(patch)
+}
+
+/// Where a word stands, for an error: in an object its key says it best, if it is one that we know.
+fn place_of(word: &Word) -> String {
+    match &word.place {
+        Place::Key(_) if KEYS.contains(&word.key.as_str()) => word.key.clone(),
+        place => place.to_string(),
+    }
 }
 
 fn read_word(word: Word, patch: &mut TermsPatch, who: &mut Who) -> Result<(), String> {
@@ -92,13 +115,7 @@ fn read_word(word: Word, patch: &mut TermsPatch, who: &mut Who) -> Result<(), St
         "departments" => who.departments = read_list(&values)?,
         "allow" => patch.permissions = Some(read_permissions(&read_list(&values)?)?),
         "note" => patch.note = Some(only(values)?),
-        _ => {
-            return Err(
-                "unknown key, expected one of expires, password, audience, users, groups, \
-                 departments, allow, note"
-                    .to_owned(),
-            );
-        }
+        _ => return Err(format!("unknown key, expected one of {}", KEYS.join(", "))),
     }
     Ok(())
 }

@@ -91,6 +91,9 @@ fn mistakes_are_named_with_their_place() {
     );
     refused("password='s3cret", "at character 1: a quote is not closed");
     refused(r#"{"password":{"s3cret":1}}"#, "key 1 of the JSON object");
+    refused(r#"{"expires":""}"#, "bad terms: expires: expected a dur");
+    refused(r#"{"users":[]}"#, "bad terms: users: the list is empty");
+    refused(r#"{"when":"s3cret"}"#, "key 1 of the JSON object: unknown");
     refused(&"x".repeat(100 << 10), "longer than");
     assert!(TermsPatch::parse(b"note=\xff\xfe").is_err());
 }

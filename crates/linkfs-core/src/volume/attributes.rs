@@ -105,9 +105,11 @@ impl Volume {
     ) -> Result<()> {
         match attribute::parse(name) {
             Ok(Attribute::Share(ShareFact::Address)) => {
-                let target = self.target_to_share(node)?;
-                let result = self.sharer.set(&target, value, mode, caller).await;
-                self.note_share(node, result)
+                let set = async {
+                    let target = self.target_to_share(node)?;
+                    self.sharer.set(&target, value, mode, caller).await
+                };
+                self.note_share(node, set.await)
             }
             Ok(Attribute::Pin) => {
                 let Some(content) = self.content_to_pin(node)? else {
@@ -119,7 +121,7 @@ impl Volume {
                 self.fetch_whole(content);
                 Ok(())
             }
-            _ => Err(attribute::refuse_change(name)),
+            _ => self.refuse_change(node, name),
         }
     }
 
@@ -130,15 +132,17 @@ impl Volume {
     pub async fn remove_attribute(&self, node: NodeId, name: &str, caller: &Caller) -> Result<()> {
         match attribute::parse(name) {
             Ok(Attribute::Share(ShareFact::Address)) => {
-                let target = self.target_to_share(node)?;
-                let result = self.sharer.remove(&target, caller).await;
-                self.note_share(node, result)
+                let remove = async {
+                    let target = self.target_to_share(node)?;
+                    self.sharer.remove(&target, caller).await
+                };
+                self.note_share(node, remove.await)
             }
             Ok(Attribute::Pin) => {
                 let content = self.content_to_pin(node)?.ok_or(Error::NoAttribute)?;
                 self.answer(node, "unpin", pin::unpin(&content)).await
             }
-            _ => Err(attribute::refuse_change(name)),
+            _ => self.refuse_change(node, name),
         }
     }
 
@@ -150,6 +154,12 @@ impl Volume {
             Kind::File if !node.is_file_of_bytes() => Err(Error::FixedAttribute),
             _ => self.content_of(&node).map(Some),
         }
+    }
+
+    fn refuse_change(&self, node: NodeId, name: &str) -> Result<()> {
+        let refused = Err(attribute::refuse_change(name));
+        self.failures.note(node, &refused);
+        refused
     }
 
     /// Fetches what is missing of a pinned file in the background.

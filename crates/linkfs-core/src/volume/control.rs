@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Volume;
 use crate::admission::FOREGROUND;
-use crate::control::{Command, Console, HELP, TakeShare, metrics};
+use crate::control::{Command, Console, HELP, TakeShare, metrics, misread_path};
 use crate::drive::{Ask, Repeat};
 use crate::node::{Node, NodeId, What};
 use crate::open_file::{Handle, HandleId};
@@ -144,7 +144,10 @@ impl Volume {
         let mut targets = Vec::with_capacity(paths.len());
         let mut seen = HashSet::new();
         for path in paths {
-            let target = self.target_at(path).await?;
+            let target = self.target_at(path).await.map_err(|error| match error {
+                Error::NotFound => misread_path(path).unwrap_or(Error::NotFound),
+                other => other,
+            })?;
             // Several spellings may name one file.
             if seen.insert((target.drive.name().to_owned(), target.item.clone())) {
                 targets.push(target);
@@ -238,7 +241,9 @@ impl Volume {
 
     async fn folder_at(&self, path: &str) -> Result<(Arc<Drive>, ItemId)> {
         let node = self.node_at(path).await?;
-        let (drive, item) = node.item().ok_or(Error::NotAFolder)?;
+        let (drive, item) = node.item().ok_or_else(|| {
+            Error::BadCommand("that is on no drive; expected a folder of a drive".into())
+        })?;
         match item.is_folder() {
             true => Ok((drive.clone(), item.id.clone())),
             false => Err(Error::NotAFolder),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use linkfs_provider::ProviderError;
+use linkfs_provider::{ErrorKind, ProviderError};
 use tokio::time::Instant;
 
 use super::Volume;
@@ -77,7 +77,10 @@ impl Volume {
 
     pub(super) fn target_to_share(&self, node: NodeId) -> Result<Target> {
         let target = self.share_target(&self.tree.node(node)?)?;
-        target.ok_or_else(|| ProviderError::unsupported("share what is on no drive").into())
+        target.ok_or_else(|| {
+            let message = "this is on no drive, and shares are of files and folders of a drive";
+            ProviderError::new(ErrorKind::Unsupported, message).into()
+        })
     }
 
     /// Keeps why a request about a share failed; after a success older failures are of no interest.
