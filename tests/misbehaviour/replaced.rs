@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use linkfs_tests::{errno, eventually, read_all, read_and_forget};
+use serde_json::Value;
 
 use crate::scene::{EndOnDrop, FILES, SIZE, Scene};
 
@@ -148,6 +149,37 @@ fn a_new_version_that_cannot_open_the_drive_is_not_taken() {
     scene.install("3 well");
     scene.plugin_command("reload").success();
     assert_eq!(version(&scene), "3");
+    scene.assert_odd_reads(scene.fresh());
+    scene.unmount();
+}
+
+#[test]
+fn a_program_that_everybody_may_change_is_not_taken_and_not_started() {
+    let scene = Scene::new();
+    scene.assert_odd_reads(0);
+    let old = scene.pid();
+    let reason = "can be changed by everybody: chmod o-w it";
+    scene.set_mode(0o777);
+    let said = scene.plugin_command("reload").failure();
+    assert!(said.contains(reason), "{said}");
+    assert_eq!(scene.pid(), old);
+    scene.assert_odd_reads(scene.fresh());
+
+    scene.kill_plugin();
+    let (error, said) = scene.refresh().expect_err("there is no process to ask");
+    assert_eq!(error, libc::EHOSTDOWN);
+    assert!(said.contains(reason), "{said}");
+    let status = scene.status();
+    assert_eq!(status["plugin"]["pid"], Value::Null);
+    assert!(
+        status["plugin"]["last_failure"]
+            .to_string()
+            .contains(reason)
+    );
+    assert!(scene.mount.home().log().contains(reason));
+
+    scene.set_mode(0o755);
+    scene.plugin_command("restart").success();
     scene.assert_odd_reads(scene.fresh());
     scene.unmount();
 }

@@ -97,6 +97,12 @@ impl Scene {
         install(&self.plugin, what);
     }
 
+    /// Changes who may do what with the plugin's program.
+    pub(crate) fn set_mode(&self, mode: u32) {
+        let changed = fs::set_permissions(&self.plugin, fs::Permissions::from_mode(mode));
+        changed.expect("its mode is set");
+    }
+
     pub(crate) fn odd(&self, file: u64) -> PathBuf {
         self.mount.path(&format!("odd/file-{file}.bin"))
     }

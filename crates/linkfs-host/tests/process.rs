@@ -1,8 +1,9 @@
 //! Which of a plugin's processes is asked, told by scripts whose steps the tests give the order of.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -49,11 +50,9 @@ impl Scene {
     /// With a plugin whose second process does `second` before it opens the drive.
     fn new(second: &str) -> Scene {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(
-            folder.path().join("plugin"),
-            NUMBERED.replace("SECOND", second),
-        )
-        .unwrap();
+        let plugin = folder.path().join("plugin");
+        fs::write(&plugin, NUMBERED.replace("SECOND", second)).unwrap();
+        fs::set_permissions(&plugin, Permissions::from_mode(0o755)).unwrap();
         let fifo = |name: &str| {
             let path = folder.path().join(name);
             mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
@@ -93,6 +92,10 @@ impl Scene {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    fn set_mode(&self, mode: u32) {
+        fs::set_permissions(self.path("plugin"), Permissions::from_mode(mode)).unwrap();
     }
 
     /// Waits until another process has started.
@@ -172,4 +175,35 @@ async fn a_state_folder_that_is_no_text_keeps_nobody_waiting() {
     let state_dir = scene.path("").join(OsStr::from_bytes(b"\xff"));
     let refusal = scene.launch(&state_dir).open().await.err().unwrap();
     assert!(refusal.message.contains("UTF-8"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_program_is_looked_at_before_every_start() {
+    let scene = Scene::new(":");
+    let provider = scene.open().await;
+    let process = provider.process().unwrap();
+    for (number, mode, reason) in [
+        (1, 0o757, "can be changed by everybody"),
+        (2, 0o644, "cannot be executed"),
+    ] {
+        scene.set_mode(mode);
+        let refusal = process.reload().await.unwrap_err();
+        assert!(refusal.message.contains(reason), "{refusal}");
+        // The one before goes on.
+        assert_eq!(provider.usage().await.unwrap().used, ByteCount(number));
+
+        let refusal = process.restart().await.unwrap_err();
+        assert!(refusal.message.contains(reason), "{refusal}");
+        let refusal = provider.usage().await.unwrap_err();
+        assert_eq!(refusal.kind, ErrorKind::Unavailable);
+        assert!(refusal.message.contains(reason), "{refusal}");
+        let state = process.state();
+        assert_eq!(
+            (state.pid, state.last_failure),
+            (None, Some(refusal.message))
+        );
+
+        scene.set_mode(0o755);
+        process.restart().await.unwrap();
+    }
 }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -256,6 +257,7 @@ async fn a_confined_program_asks_through_its_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("plugin.py");
     fs::write(&script, PYTHON).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let program = Program::at(&script, &[&server.url("/list"), &server.port.to_string()]).unwrap();
     let sandbox = Sandbox::new(
         program,

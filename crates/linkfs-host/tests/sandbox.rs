@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin};
@@ -71,6 +72,7 @@ impl Machine {
     fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 }
@@ -388,8 +390,7 @@ fn what_a_plugin_needs_works() {
             ("read", "ok 8 bytes"),
         ],
     );
-    let mode = std::os::unix::fs::PermissionsExt::mode;
-    let permissions = |path: &Path| mode(&fs::metadata(path).unwrap().permissions()) & 0o777;
+    let permissions = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(permissions(&machine.state_dir()), 0o700);
     assert_eq!(permissions(&machine.state_dir().join("inside")), 0o600);
 }
@@ -408,6 +409,22 @@ fn a_shell_script_reads_and_answers() {
         (output.as_str(), is_well),
         ("heard hello as guest\nheard again as guest\n", true)
     );
+}
+
+#[test]
+fn a_script_in_the_place_of_the_one_that_was_looked_at_is_not_run() {
+    if !has_all_pieces() {
+        return;
+    }
+    let machine = Machine::new();
+    let script = machine.script("plugin.sh", "#!/bin/sh\necho first\n");
+    let sandbox = machine.sandbox(&script, &[]);
+    let (output, is_well) = finish(sandbox.spawn().unwrap());
+    assert_eq!((output.as_str(), is_well), ("first\n", true));
+    let other = machine.script("other.sh", "#!/bin/sh\necho second\n");
+    fs::rename(other, script).unwrap();
+    let (output, is_well) = finish(sandbox.spawn().unwrap());
+    assert_eq!((output.as_str(), is_well), ("", false));
 }
 
 #[test]

@@ -158,6 +158,14 @@ impl Supervisor {
                     state.back_off.note_end(false);
                     state.note_failure(error.clone());
                 }
+                // Who opens the drive tells of the first.
+                if self.root.get().is_some() {
+                    tracing::warn!(
+                        plugin = self.launch.name,
+                        reason = error.message,
+                        "a plugin was not started"
+                    );
+                }
                 Err(error)
             }
         }

@@ -49,6 +49,8 @@ const CHANGES: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
 #[derive(Debug)]
 pub(super) struct Access<'a> {
     pub(super) program: &'a File,
+    /// What `program` interprets.
+    pub(super) script: Option<&'a File>,
     pub(super) readable: Vec<PathBuf>,
     pub(super) state_dir: &'a Path,
     /// The one TCP port that it may connect to.
@@ -81,9 +83,13 @@ impl Access<'_> {
         let files = AccessFs::from_all(abi);
         let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
         let run = make_bitflags!(AccessFs::{ReadFile | Execute});
+        let script = self
+            .script
+            .map(|script| PathBeneath::new(script, AccessFs::ReadFile));
         let rules = restrictions(abi)?
             .create()?
             .add_rule(PathBeneath::new(self.program, run & files))?
+            .add_rules(script.map(Ok::<_, RulesetError>))?
             .add_rules(path_beneath_rules(SYSTEM, read | AccessFs::Execute))?
             .add_rules(path_beneath_rules(SETTINGS, read))?
             .add_rules(path_beneath_rules(python_settings(), read))?

@@ -32,13 +32,15 @@
 //! What does not hold anywhere: a plugin that guesses a path learns whether it exists and how large
 //! it is. Landlock knows ports, not addresses: without a network of its own a plugin can connect to
 //! the proxy's port number on other machines as well, and before ABI 4 to any TCP address. Before
-//! ABI 1 it can open what its user can.
+//! ABI 1 it can open what its user can, and a script that is put in the place of the one that was looked at
+//! is what its interpreter finds.
 
 mod access;
 mod calls;
 mod child;
 mod missing;
 mod program;
+mod unfit;
 
 use std::env;
 use std::ffi::{CString, OsString};
@@ -53,6 +55,7 @@ use landlock::ABI;
 
 pub use missing::missing_pieces;
 pub use program::Program;
+pub use unfit::Unfit;
 
 use crate::proxy::ProxyAddress;
 
@@ -99,10 +102,10 @@ impl Sandbox {
     /// What the kernel says to any step up to the program's first instruction.
     pub fn spawn(&self) -> io::Result<Child> {
         make_private(&self.state_dir)?;
-        let readable = self.program.script.iter().cloned().chain(certificates());
         let access = access::Access {
             program: &self.program.file,
-            readable: readable.collect(),
+            script: self.program.script.as_ref(),
+            readable: certificates().collect(),
             state_dir: &self.state_dir,
             port: self.proxy.as_ref().map(|proxy| proxy.port),
         };

@@ -1,12 +1,14 @@
 //! What is executed for a plugin: its file, or the interpreter that its first line names.
 
 use std::ffi::{CString, OsStr};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::SEARCH_PATH;
+use super::unfit::Unfit;
 
 /// The longest first line that the kernel reads.
 const LONGEST_FIRST_LINE: u64 = 256;
@@ -20,16 +22,16 @@ pub struct Program {
     /// What is executed. Open, so that a file put in its place meanwhile is not.
     pub(super) file: File,
     pub(super) arguments: Vec<CString>,
-    /// The script, which its interpreter opens by its path.
-    pub(super) script: Option<PathBuf>,
+    /// The script. Its interpreter opens it by its path, and may read this very file there and no other.
+    pub(super) script: Option<File>,
 }
 
 impl Program {
     /// The program in the file `path`, to be started with `args`.
     ///
     /// # Errors
-    /// What the file system says of the file or of its interpreter; `InvalidInput` for a first line
-    /// that names none.
+    /// What the file system says of the file or of its interpreter; `PermissionDenied`, with what is to be
+    /// done, when one of them must not be run as it is; `InvalidInput` for a first line that names none.
     pub fn at(path: &Path, args: &[impl AsRef<str>]) -> io::Result<Program> {
         let path = std::path::absolute(path)?;
         let file = open(&path)?;
@@ -37,21 +39,22 @@ impl Program {
             return Program::of(file, vec![path.into_os_string()], args, None);
         };
         let (interpreter, option) = parse(&line).ok_or_else(|| not_runnable(&path, &line))?;
+        let script = file;
         let file = open(&interpreter)?;
         if first_line(&file)?.is_some() {
             return Err(not_runnable(&path, &line));
         }
         let mut words = vec![interpreter.into_os_string()];
         words.extend(option.into_iter().map(Into::into));
-        words.push(path.clone().into_os_string());
-        Program::of(file, words, args, Some(path))
+        words.push(path.into_os_string());
+        Program::of(file, words, args, Some(script))
     }
 
     fn of(
         file: File,
         words: Vec<std::ffi::OsString>,
         args: &[impl AsRef<str>],
-        script: Option<PathBuf>,
+        script: Option<File>,
     ) -> io::Result<Program> {
         let words = words.iter().map(|word| word.as_bytes());
         let args = args.iter().map(|arg| arg.as_ref().as_bytes());
@@ -64,16 +67,29 @@ impl Program {
     }
 }
 
+/// Opens what is to be run. Looked at is the open file: another may have its name at any time.
 fn open(path: &Path) -> io::Result<File> {
     let named = |error: io::Error| {
         io::Error::new(error.kind(), format!("open {}: {error}", path.display()))
     };
     let file = File::open(path).map_err(named)?;
-    if !file.metadata().map_err(named)?.is_file() {
+    let about = file.metadata().map_err(named)?;
+    if !about.is_file() {
         let message = format!("{} is not a file", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    Ok(file)
+    match Unfit::of(path, &about) {
+        Some(unfit) if !is_running(&about) => {
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, unfit))
+        }
+        _ => Ok(file),
+    }
+}
+
+/// Whether it is the program that runs here: that serves plugins too, and can no more be refused.
+fn is_running(about: &fs::Metadata) -> bool {
+    let ours = fs::metadata("/proc/self/exe");
+    ours.is_ok_and(|ours| (ours.dev(), ours.ino()) == (about.dev(), about.ino()))
 }
 
 /// What follows `#!` in a script; `None` for anything else.
@@ -130,6 +146,8 @@ fn not_runnable(path: &Path, line: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const NO_ARGS: &[&str] = &[];
@@ -170,6 +188,11 @@ mod tests {
         }
     }
 
+    fn put(path: &Path, text: &str, mode: u32) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
     #[test]
     fn what_cannot_be_started_is_named() {
         let folder = tempfile::tempdir().unwrap();
@@ -178,9 +201,35 @@ mod tests {
         assert!(error.contains("missing"), "{error}");
 
         let script = folder.path().join("script");
-        std::fs::write(&script, "#!/usr/bin/env no-such-interpreter\n").unwrap();
+        put(&script, "#!/usr/bin/env no-such-interpreter\n", 0o755);
         let error = Program::at(&script, NO_ARGS).unwrap_err().to_string();
         assert!(error.contains("no-such-interpreter"), "{error}");
         assert!(Program::at(folder.path(), NO_ARGS).is_err());
+    }
+
+    #[test]
+    fn neither_a_script_nor_its_interpreter_may_be_changed_by_everybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let [script, interpreter] = ["script", "interpreter"].map(|name| folder.path().join(name));
+        let first_line = format!("#!{}\n", interpreter.display());
+        for (modes, reason) in [
+            ([0o755, 0o755], None),
+            ([0o757, 0o755], Some("script can be changed by everybody")),
+            ([0o644, 0o755], Some("script cannot be executed")),
+            (
+                [0o755, 0o777],
+                Some("interpreter can be changed by everybody"),
+            ),
+            ([0o755, 0o644], Some("interpreter cannot be executed")),
+        ] {
+            put(&script, &first_line, modes[0]);
+            put(&interpreter, "", modes[1]);
+            let error = Program::at(&script, NO_ARGS).err();
+            let said = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(
+                reason.map_or(said.is_empty(), |reason| said.contains(reason)),
+                "{said:?}"
+            );
+        }
     }
 }
