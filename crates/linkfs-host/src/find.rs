@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use linkfs_provider::{ErrorKind, Plugin, ProviderError, Result};
+use linkfs_provider::Plugin;
 
+use crate::sandbox::Unfit;
 use crate::suggestion;
 
 /// What the file of a plugin program is called, before the plugin's name.
@@ -18,73 +21,87 @@ pub enum Found<'a> {
     Program(PathBuf),
 }
 
+/// Why a drive has no plugin.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoPlugin {
+    /// None has the name; in words, with those that there are.
+    Unknown(String),
+    /// A file has it that is not run.
+    Unfit(Unfit),
+}
+
+impl fmt::Display for NoPlugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoPlugin::Unknown(words) => f.write_str(words),
+            NoPlugin::Unfit(unfit) => write!(f, "the plugin {unfit}"),
+        }
+    }
+}
+
+impl Error for NoPlugin {}
+
 /// The plugin called `name`: one of `built_in`, or else the first program of that name in `folders`.
 ///
 /// # Errors
-/// `Invalid` when there is none, naming those that there are; and for a program that others may change.
-pub fn find<'a>(built_in: &'a [Plugin], folders: &[PathBuf], name: &str) -> Result<Found<'a>> {
+/// When there is none, naming those that there are; and for a program that is not run as it is, which every
+/// start looks at again.
+pub fn find<'a>(
+    built_in: &'a [Plugin],
+    folders: &[PathBuf],
+    name: &str,
+) -> Result<Found<'a>, NoPlugin> {
     if let Some(plugin) = built_in.iter().find(|plugin| plugin.name == name) {
         return Ok(Found::BuiltIn(plugin));
     }
-    let programs = programs(folders);
-    match programs.get(name) {
-        Some(program) => check_owner(program).map(|()| Found::Program(program.clone())),
-        None => {
-            let built_in = built_in.iter().map(|plugin| plugin.name);
-            Err(unknown(
-                built_in.chain(programs.keys().map(String::as_str)),
-                name,
-            ))
-        }
+    let mut programs = programs(folders);
+    if let Some(program) = programs.remove(name) {
+        return match unfit(&program) {
+            None => Ok(Found::Program(program)),
+            Some(unfit) => Err(NoPlugin::Unfit(unfit)),
+        };
     }
+    let mut files = files(folders).filter(|(plugin, _)| plugin == name);
+    if let Some(unfit) = files.find_map(|(_, file)| unfit(&file)) {
+        return Err(NoPlugin::Unfit(unfit));
+    }
+    let built_in = built_in.iter().map(|plugin| plugin.name);
+    let known = built_in.chain(programs.keys().map(String::as_str));
+    Err(NoPlugin::Unknown(unknown(known, name)))
 }
 
 /// The plugin programs in `folders`, by the names of their plugins. Of two with one name the first counts.
 pub fn programs(folders: &[PathBuf]) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
-    for folder in folders {
-        // A folder that is not there has no plugins.
-        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        for file in files {
-            let name = file.file_name();
-            let plugin = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-            if let Some(plugin) = plugin.filter(|plugin| !plugin.is_empty())
-                && is_program(&file.path())
-            {
-                found
-                    .entry(plugin.to_owned())
-                    .or_insert_with(|| file.path());
-            }
-        }
+    for (plugin, file) in files(folders).filter(|(_, file)| is_executable(file)) {
+        found.entry(plugin).or_insert(file);
     }
     found
 }
 
-fn is_program(path: &Path) -> bool {
+/// The files in `folders` that are named like programs of plugins, with the names of these.
+fn files(folders: &[PathBuf]) -> impl Iterator<Item = (String, PathBuf)> {
+    // A folder that is not there has no plugins.
+    let folders = folders.iter().filter_map(|folder| folder.read_dir().ok());
+    folders.flatten().flatten().filter_map(|file| {
+        let name = file.file_name();
+        let plugin = name.to_str()?.strip_prefix(PREFIX)?;
+        let is_one = !plugin.is_empty() && file.path().is_file();
+        is_one.then(|| (plugin.to_owned(), file.path()))
+    })
+}
+
+fn is_executable(path: &Path) -> bool {
     let about = path.metadata();
-    about.is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    about.is_ok_and(|about| about.permissions().mode() & 0o111 != 0)
 }
 
-/// What everybody may write to is not run with somebody's tokens.
-fn check_owner(program: &Path) -> Result<()> {
-    let about = program.metadata();
-    match about {
-        Ok(about) if about.permissions().mode() & 0o002 == 0 => Ok(()),
-        Ok(_) => {
-            let message = format!(
-                "the plugin {} can be changed by everybody: chmod o-w it",
-                program.display()
-            );
-            Err(ProviderError::new(ErrorKind::Invalid, message))
-        }
-        Err(error) => {
-            let message = format!("cannot look at the plugin {}: {error}", program.display());
-            Err(ProviderError::new(ErrorKind::Invalid, message))
-        }
-    }
+/// What keeps a file from being run, as far as it can be looked at: who starts it says the rest.
+fn unfit(path: &Path) -> Option<Unfit> {
+    Unfit::of(path, &path.metadata().ok()?)
 }
 
-fn unknown<'a>(known: impl Iterator<Item = &'a str>, name: &str) -> ProviderError {
+fn unknown<'a>(known: impl Iterator<Item = &'a str>, name: &str) -> String {
     let mut known: Vec<_> = known.collect();
     known.sort_unstable();
     known.dedup();
@@ -92,16 +109,17 @@ fn unknown<'a>(known: impl Iterator<Item = &'a str>, name: &str) -> ProviderErro
         Some(close) => format!("; did you mean \"{close}\"?"),
         None => String::new(),
     };
-    let message = format!(
+    format!(
         "no plugin is named \"{name}\"{guess} (there is: {})",
         known.join(", ")
-    );
-    ProviderError::new(ErrorKind::Invalid, message)
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
+
+    use linkfs_provider::{ErrorKind, ProviderError};
 
     use super::*;
 
@@ -137,26 +155,38 @@ mod tests {
         put(first.path(), "linkfs-plugin-koodrive", 0o755);
         let shelf = put(first.path(), "linkfs-plugin-shelf", 0o755);
         put(second.path(), "linkfs-plugin-shelf", 0o755);
-        put(second.path(), "linkfs-plugin-notes", 0o644);
+        put(first.path(), "linkfs-plugin-notes", 0o644);
+        let notes = put(second.path(), "linkfs-plugin-notes", 0o755);
         let found = |name: &str| find(PLUGINS, &folders, name);
         assert!(
             matches!(found("koodrive"), Ok(Found::BuiltIn(plugin)) if plugin.name == "koodrive")
         );
         assert!(matches!(found("shelf"), Ok(Found::Program(path)) if path == shelf));
         // A file that cannot be executed is no program.
+        assert!(matches!(found("notes"), Ok(Found::Program(path)) if path == notes));
         assert_eq!(
-            found("notes").unwrap_err().message,
-            "no plugin is named \"notes\" (there is: dingtalk, koodrive, shelf)"
+            found("none").unwrap_err().to_string(),
+            "no plugin is named \"none\" (there is: dingtalk, koodrive, notes, shelf)"
         );
     }
 
     #[test]
-    fn a_program_that_everybody_may_change_is_not_run() {
+    fn a_program_that_is_not_run_as_it_is_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        put(folder.path(), "linkfs-plugin-shelf", 0o757);
-        let error = find(PLUGINS, &[folder.path().to_owned()], "shelf").unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Invalid);
-        assert!(error.message.contains("chmod o-w"), "{}", error.message);
+        for (mode, flaw, change) in [
+            (0o757, "can be changed by everybody", "o-w"),
+            (0o644, "cannot be executed", "+x"),
+        ] {
+            let program = put(folder.path(), "linkfs-plugin-shelf", mode);
+            let program = program.display();
+            let error = find(PLUGINS, &[folder.path().to_owned()], "shelf").unwrap_err();
+            let words = format!("the plugin {program} {flaw}: chmod {change} it");
+            assert_eq!(error.to_string(), words);
+            let NoPlugin::Unfit(unfit) = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!(unfit.remedy(), format!("chmod {change} {program}"));
+        }
     }
 
     #[test]
@@ -172,10 +202,7 @@ mod tests {
             ),
         ] {
             let error = find(PLUGINS, &[], name).unwrap_err();
-            assert_eq!(
-                (error.kind, error.message.as_str()),
-                (ErrorKind::Invalid, message)
-            );
+            assert_eq!(error, NoPlugin::Unknown(message.to_owned()));
         }
     }
 }

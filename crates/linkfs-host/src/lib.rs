@@ -13,6 +13,6 @@ pub mod proxy;
 pub mod sandbox;
 mod suggestion;
 
-pub use find::{Found, PREFIX, find, programs};
+pub use find::{Found, NoPlugin, PREFIX, find, programs};
 pub use network::Network;
 pub use process::Launch;

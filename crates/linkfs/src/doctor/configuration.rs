@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Result;
-use linkfs_host::Found;
+use linkfs_host::{Found, NoPlugin};
 
 use super::Line;
 use crate::config::{Config, DriveConfig};
@@ -58,8 +58,12 @@ fn plugin(name: &str, drive: &DriveConfig) -> Line {
         Ok(Found::Program(program)) => Line::ok(what, format!("plugin {}", program.display())),
         Err(error) => {
             let found = format!("{}: {error:#}", drive.plugin_place);
-            let advice = "correct the name, or put the program linkfs-plugin-NAME into \
-                          ~/.config/linkfs/plugins";
+            let advice = match error.downcast_ref() {
+                Some(NoPlugin::Unfit(unfit)) => unfit.remedy(),
+                _ => "correct the name, or put the program linkfs-plugin-NAME into \
+                      ~/.config/linkfs/plugins"
+                    .to_owned(),
+            };
             Line::problem(what, found, advice)
         }
     }
