@@ -3,6 +3,9 @@ use serde::{Deserialize, Serialize};
 use super::time;
 use crate::{ByteCount, ErrorKind, Hashes, ItemId, PageToken, ProviderError, Version, WebAddress};
 
+/// The kernel counts a file's bytes with a sign.
+const LARGEST_FILE: u64 = i64::MAX as u64;
+
 /// A file or folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -13,7 +16,7 @@ pub struct Item {
     pub name: String,
     /// What it is.
     pub kind: ItemKind,
-    /// The exact length of a file, in bytes; a file must have it.
+    /// The exact length of a file, in bytes, at most 2^63 - 1; a file must have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The page of a web document; one must have it.
@@ -94,10 +97,17 @@ impl TryFrom<Item> for crate::Item {
             let message = format!("the plugin gave item {} without {what}", item.id);
             ProviderError::new(ErrorKind::Broken, message)
         };
+        let too_large = || {
+            let message = format!("the plugin gave item {} a `size` of 2^63 or more", item.id);
+            ProviderError::new(ErrorKind::Broken, message)
+        };
         let kind = match item.kind {
             ItemKind::Folder => crate::ItemKind::Folder,
-            ItemKind::File => crate::ItemKind::File {
-                size: ByteCount(item.size.ok_or_else(|| lacks("its `size`"))?),
+            ItemKind::File => match item.size.ok_or_else(|| lacks("its `size`"))? {
+                size @ ..=LARGEST_FILE => crate::ItemKind::File {
+                    size: ByteCount(size),
+                },
+                _ => return Err(too_large()),
             },
             ItemKind::WebDocument => {
                 let address = item.address.as_deref();
@@ -141,5 +151,41 @@ impl TryFrom<Page> for crate::Page {
             items: items.collect::<Result<_, _>>()?,
             next: page.next,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_is_larger_than_the_kernel_can_say() {
+        for (size, is_one) in [
+            (0, true),
+            (LARGEST_FILE, true),
+            (LARGEST_FILE + 1, false),
+            (u64::MAX, false),
+        ] {
+            let item = serde_json::json!({"id": "f", "name": "f", "kind": "file", "size": size});
+            let item: Item = serde_json::from_value(item).unwrap();
+            let page = Page {
+                items: vec![item.clone()],
+                next: None,
+            };
+            assert_eq!(crate::Page::try_from(page).is_ok(), is_one, "{size}");
+            match crate::Item::try_from(item) {
+                Ok(item) => assert!(
+                    is_one
+                        && item.kind
+                            == crate::ItemKind::File {
+                                size: ByteCount(size)
+                            }
+                ),
+                Err(error) => {
+                    assert!(!is_one && error.message.contains("`size`"), "{error}");
+                    assert_eq!(error.kind, ErrorKind::Broken);
+                }
+            }
+        }
     }
 }
