@@ -183,3 +183,15 @@ fn a_program_that_everybody_may_change_is_not_taken_and_not_started() {
     scene.assert_odd_reads(scene.fresh());
     scene.unmount();
 }
+
+#[test]
+fn a_drive_that_is_not_mounted_is_said_not_to_be() {
+    let scene = Scene::new();
+    let folder = scene.mount.folder().to_str().expect("text");
+    for verb in ["reload", "restart"] {
+        let said = scene.linkfs(&["plugin", verb, folder, "even"]).failure();
+        let words = "the mount has no drive \"even\" (it has: ";
+        assert!(said.contains(words) && said.contains("odd"), "{said}");
+    }
+    scene.unmount();
+}

@@ -3,6 +3,7 @@
 mod check;
 mod new;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
@@ -11,7 +12,7 @@ use serde::Serialize;
 use crate::args::{OutputArgs, PluginCommand, PluginProcessArgs};
 use crate::mounted::check_mounted;
 use crate::setup::Setup;
-use crate::{control, logging, output, plugins};
+use crate::{control, logging, output, plugins, status};
 
 pub(crate) fn run(setup: &Setup, command: &PluginCommand) -> Result<()> {
     match command {
@@ -87,7 +88,22 @@ fn tell(verb: &str, args: &PluginProcessArgs) -> Result<()> {
         !drive.contains('\n'),
         "no drive has a line break in its name"
     );
+    if !drive.is_empty() {
+        check_drive(&args.folder, drive)?;
+    }
     let line = format!("{verb} {drive}\n");
     control::command(&args.folder.join(".linkfs/control"), &line)?;
+    Ok(())
+}
+
+/// The mount itself would say that there is no such file or folder.
+fn check_drive(folder: &Path, drive: &str) -> Result<()> {
+    let drives = status::drives(folder)?;
+    ensure!(
+        drives.iter().any(|name| name == drive),
+        "the mount has no drive \"{}\" (it has: {})",
+        output::shown(drive),
+        drives.join(", ")
+    );
     Ok(())
 }

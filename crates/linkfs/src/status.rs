@@ -99,6 +99,13 @@ pub(crate) fn run(args: &StatusArgs) -> Result<()> {
     }
 }
 
+/// The names of the drives that are mounted on `folder`.
+pub(crate) fn drives(folder: &Path) -> Result<Vec<String>> {
+    let text = read(folder).context("the mount does not answer")?;
+    let status: Status = serde_json::from_str(&text).context("its status makes no sense")?;
+    Ok(status.drives.into_iter().map(|drive| drive.name).collect())
+}
+
 fn show_one(folder: &Path, json: bool) -> Result<()> {
     let name = mount_table::name_of(folder)?;
     let shown = name.display();
