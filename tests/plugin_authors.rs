@@ -201,6 +201,10 @@ fn nothing_is_written_over_and_no_name_leads_elsewhere() {
             &["other", "--lang", "rust", "--source", "/usr", folder],
             "is not the source of linkfs",
         ),
+        (
+            &["koodrive", "--lang", "sh", folder],
+            "comes with linkfs and goes before others",
+        ),
     ] {
         let command = ["plugin", "new"].iter().chain(arguments);
         let command: Vec<_> = command.copied().collect();

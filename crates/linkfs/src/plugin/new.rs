@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::args::{Language, PluginNewArgs};
-use crate::output;
+use crate::{output, plugins};
 
 const PYTHON: &str = include_str!("../../templates/plugin/python");
 const SH: &str = include_str!("../../templates/plugin/sh");
@@ -23,6 +23,13 @@ pub(crate) fn run(args: &PluginNewArgs) -> Result<()> {
         is_plugin_name(&args.name),
         "\"{}\" cannot be a plugin's name: expected lower-case letters, digits and \"-\", a letter first",
         output::shown(&args.name)
+    );
+    ensure!(
+        plugins::BUILT_IN
+            .iter()
+            .all(|plugin| plugin.name != args.name),
+        "the plugin \"{}\" comes with linkfs and goes before others of its name: choose another",
+        args.name
     );
     let path = args.folder.join(format!("linkfs-plugin-{}", args.name));
     let program = match args.lang {
