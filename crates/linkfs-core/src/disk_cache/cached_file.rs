@@ -235,7 +235,9 @@ impl CachedFile {
     /// # Errors
     /// When it cannot be written down.
     pub(crate) fn unpin(&self) -> io::Result<()> {
-        self.change_state(|state| state.is_pinned = false)
+        self.change_state(|state| state.is_pinned = false)?;
+        self.shared.tally.end_pause();
+        Ok(())
     }
 
     /// Whether somebody pinned it.
@@ -315,6 +317,11 @@ impl CachedFile {
 impl Drop for CachedFile {
     fn drop(&mut self) {
         self.mark_used();
+        if self.shared.tally.is_paused() && !self.is_pinned() {
+            // From now on it may be evicted. A lock that cannot be given up ends with the file, in a moment.
+            let _refused = self.map.file().unlock();
+            self.shared.tally.end_pause();
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::eviction::{self, Goal};
 use super::folder::Folder;
-use super::tally::{DiskCacheStats, Tally};
+use super::tally::{Cause, DiskCacheStats, Tally};
 use linkfs_provider::ByteCount;
 
 /// How far a cache may go.
@@ -78,9 +78,12 @@ impl Shared {
         }
         if self.evict(bytes, 0) && !self.fits(bytes) {
             let limit = self.rules.limit;
-            self.pause(format!(
-                "the limit of {limit} bytes is reached, and everything cached is open or pinned"
-            ));
+            self.pause(
+                Cause::NothingMayGo,
+                format!(
+                    "the limit of {limit} bytes is reached, and everything cached is open or pinned"
+                ),
+            );
         }
         self.fits(bytes) && !self.tally.is_paused()
     }
@@ -110,6 +113,8 @@ impl Shared {
         let mut ledger = self.lock();
         ledger.used = ledger.used.saturating_sub(bytes);
         ledger.files = ledger.files.saturating_sub(1);
+        drop(ledger);
+        self.tally.end_pause();
     }
 
     /// A write did not succeed: there is no point in trying the next at once.
@@ -118,11 +123,14 @@ impl Shared {
         if matches!(error.kind(), StorageFull | QuotaExceeded) {
             self.evict(0, self.rules.limit / 16);
         }
-        self.pause(format!("{what} in {}: {error}", self.folder.path.display()));
+        self.pause(
+            Cause::Refused,
+            format!("{what} in {}: {error}", self.folder.path.display()),
+        );
     }
 
-    fn pause(&self, reason: String) {
-        self.tally.pause(reason, self.rules.pause);
+    fn pause(&self, cause: Cause, reason: String) {
+        self.tally.pause(cause, reason, self.rules.pause);
     }
 
     /// Says whether it was done: only one process does it at a time.
@@ -145,18 +153,19 @@ impl Shared {
                     .count_evicted(outcome.evicted_files, outcome.evicted_bytes);
                 if outcome.is_short {
                     let reserve = self.reserve;
-                    self.pause(format!(
-                        "the file system of the cache has less than {reserve} bytes free"
-                    ));
+                    self.pause(
+                        Cause::NothingMayGo,
+                        format!("the file system of the cache has less than {reserve} bytes free"),
+                    );
                 }
                 true
             }
             Ok(None) => false,
             Err(error) => {
-                self.pause(format!(
-                    "looking at {}: {error}",
-                    self.folder.path.display()
-                ));
+                self.pause(
+                    Cause::Refused,
+                    format!("looking at {}: {error}", self.folder.path.display()),
+                );
                 false
             }
         }

@@ -44,9 +44,19 @@ struct Counts {
     pause: Option<Pause>,
 }
 
+/// Why writing pauses, and what ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// All that is cached is open or pinned. What is closed or unpinned may go, so the pause ends with that.
+    NothingMayGo,
+    /// The disk refused something. Only time can tell.
+    Refused,
+}
+
 #[derive(Debug)]
 struct Pause {
     until: Instant,
+    cause: Cause,
     reason: String,
 }
 
@@ -72,11 +82,22 @@ impl Tally {
         counts.evicted_bytes += bytes;
     }
 
-    /// Nothing is written for so long.
-    pub(super) fn pause(&self, reason: String, time: Duration) {
+    /// Nothing is written for so long, unless its cause ends before.
+    pub(super) fn pause(&self, cause: Cause, reason: String, time: Duration) {
         tracing::warn!(reason, seconds = time.as_secs(), "caching on disk pauses");
         let until = Instant::now() + time;
-        self.lock().pause = Some(Pause { until, reason });
+        self.lock().pause = Some(Pause {
+            until,
+            cause,
+            reason,
+        });
+    }
+
+    /// Something may go that was open or pinned.
+    pub(super) fn end_pause(&self) {
+        let mut counts = self.lock();
+        let pause = counts.pause.take();
+        counts.pause = pause.filter(|pause| pause.cause != Cause::NothingMayGo);
     }
 
     pub(super) fn is_paused(&self) -> bool {

@@ -138,6 +138,40 @@ fn a_file_larger_than_the_limit_is_cached_in_part() {
 }
 
 #[test]
+fn what_is_unpinned_or_closed_makes_room_at_once() {
+    let fixture = Fixture::with_limit(4 * BLOCK_SIZE);
+    let [pinned, open, next, last] =
+        ["pinned", "open", "next", "last"].map(|item| identity(item, 2 * BLOCK_SIZE));
+    let fill_in_part = |identity: &Identity| {
+        let file = fixture.cache.file(identity)?;
+        let written = (0..2).filter(|block| file.write(*block, &truth(identity, *block)));
+        Ok::<_, std::io::Error>((written.count(), file))
+    };
+    fixture.filled(&pinned).pin().expect("pinned");
+    let (written, open) = fill_in_part(&open).expect("a file");
+    assert_eq!(written, 1);
+    assert!(fixture.cache.stats().paused.is_some());
+    assert!(fill_in_part(&next).is_err(), "it pauses");
+
+    let file = fixture.cache.file(&pinned).expect("it is there");
+    file.unpin().expect("unpinned");
+    drop(file);
+    assert_eq!(fixture.cache.stats().paused, None);
+    let (written, next) = fill_in_part(&next).expect("a file");
+    assert_eq!(written, 2);
+    next.pin().expect("pinned");
+    drop(next);
+
+    let (written, last) = fill_in_part(&last).expect("a file");
+    assert_eq!(written, 0);
+    assert!(fixture.cache.stats().paused.is_some());
+    drop(open);
+    assert_eq!(fixture.cache.stats().paused, None);
+    let block = truth(last.identity(), 0);
+    assert!(last.write(0, &block));
+}
+
+#[test]
 fn files_of_another_process_count() {
     let fixture = Fixture::with_limit(64 * EACH);
     let other = fixture.another();
