@@ -145,10 +145,13 @@ fn a_full_disk_is_read_past_and_told() {
         let content = home.cached_content();
         file_system = Some(FileSystem::mount(&content, "size=4m,mode=700"));
     });
+    let path = mount.path("file.bin");
+    let open = File::open(&path).expect("it opens");
     scene.read(&mount);
     eventually("the status tells", || {
         mount.status()["disk"]["paused"].is_string()
     });
+    drop(open);
     let mount = mount.mount_again();
     scene.read(&mount);
     drop((mount, file_system));

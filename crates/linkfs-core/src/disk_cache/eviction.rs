@@ -34,6 +34,8 @@ pub(super) struct Outcome {
     pub(super) evicted_bytes: u64,
     /// Whether the file system has less free than it is to have.
     pub(super) is_short: bool,
+    /// What the file system had free with nothing more in the cache than `used`.
+    pub(super) free: u64,
 }
 
 /// What the folder has of one identity.
@@ -50,6 +52,7 @@ pub(super) fn run(folder: &Folder, goal: &Goal) -> io::Result<Option<Outcome>> {
     let Some(_lock) = folder.try_lock_eviction()? else {
         return Ok(None);
     };
+    let before = free(folder);
     let mut outcome = Outcome::default();
     let mut whole = Vec::new();
     for (stem, found) in scan(folder)? {
@@ -70,7 +73,8 @@ pub(super) fn run(folder: &Folder, goal: &Goal) -> io::Result<Option<Outcome>> {
         }
     }
     whole.sort();
-    let missing = goal.missing(&outcome, free(folder));
+    let scanned = free(folder);
+    let missing = goal.missing(&outcome, scanned);
     for (_, stem, bytes) in whole {
         if outcome.evicted_bytes >= missing {
             break;
@@ -81,20 +85,35 @@ pub(super) fn run(folder: &Folder, goal: &Goal) -> io::Result<Option<Outcome>> {
             Err(error) => note_failure(&stem, Err(error)),
         }
     }
-    outcome.is_short = free(folder) < goal.reserve.saturating_add(goal.incoming);
+    let left = free(folder);
+    outcome.is_short = goal.shortage(left) > 0;
+    // What others wrote while this looked may not have been seen.
+    outcome.free = left.saturating_add(before.saturating_sub(scanned));
     Ok(Some(outcome))
 }
 
 impl Goal {
-    /// How much has to go. A tenth of the limit more than needed, so that not every write evicts.
+    /// How much has to go. A tenth of the limit or a quarter of the reserve more than needed, so that not every
+    /// write evicts.
     fn missing(&self, outcome: &Outcome, free: u64) -> u64 {
         let wanted = outcome.used.saturating_add(self.incoming);
         let over = match wanted > self.limit {
             true => wanted - self.limit + self.limit / 10,
             false => 0,
         };
-        let short = (self.reserve.saturating_add(self.incoming)).saturating_sub(free);
+        let short = match self.shortage(free) {
+            0 => 0,
+            shortage => shortage.saturating_add(self.reserve / 4),
+        };
         over.max(short).max(self.at_least)
+    }
+
+    /// How much less the file system has free than it is to have. Without a reserve it says itself when it is full.
+    pub(super) fn shortage(&self, free: u64) -> u64 {
+        match self.reserve {
+            0 => 0,
+            reserve => (reserve.saturating_add(self.incoming)).saturating_sub(free),
+        }
     }
 }
 
@@ -185,13 +204,16 @@ fn age(metadata: &Metadata) -> Duration {
 }
 
 /// What the file system has left for us; everything when it does not tell.
-fn free(folder: &Folder) -> u64 {
+pub(super) fn free(folder: &Folder) -> u64 {
     rustix::fs::statvfs(&folder.path).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+}
+
+/// How large the file system is; nothing when it does not tell.
+pub(super) fn capacity(folder: &Folder) -> u64 {
+    rustix::fs::statvfs(&folder.path).map_or(0, |fs| fs.f_blocks.saturating_mul(fs.f_frsize))
 }
 
 /// How much the file system is to have free whatever the limit is: a twentieth of it, 1 GiB at most.
 pub(super) fn default_reserve(folder: &Folder) -> u64 {
-    rustix::fs::statvfs(&folder.path)
-        .map_or(0, |fs| fs.f_blocks.saturating_mul(fs.f_frsize) / 20)
-        .min(1 << 30)
+    (capacity(folder) / 20).min(1 << 30)
 }

@@ -26,16 +26,41 @@ pub(super) struct Shared {
     pub(super) tally: Tally,
     rules: Rules,
     reserve: u64,
+    /// Held while looking at the disk: whoever needs room waits until another has made it.
+    looking: Mutex<()>,
     ledger: Mutex<Ledger>,
 }
+
+/// After so much was written the disk is looked at again, at the latest.
+const LOOK_AFTER: u64 = 256 << 20;
 
 /// What is on disk, as far as known: what was found when it was last looked at, and what was written since.
 #[derive(Debug, Default)]
 struct Ledger {
     used: u64,
     files: u64,
-    /// Written since it was last looked at. Other processes write too, and the file system has other users.
+    /// Written since it was last looked at.
     unchecked: u64,
+    last_look: Option<Look>,
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    used: u64,
+    /// What the file system had free.
+    free: u64,
+}
+
+impl Ledger {
+    /// The most that the cache may take now, with that much free: whoever has written to the file system may have
+    /// written to the cache.
+    fn most_used(&self, free: u64) -> u64 {
+        self.last_look.map_or(u64::MAX, |look| {
+            let by_anybody = look.used.saturating_add(look.free.saturating_sub(free));
+            by_anybody.max(self.used)
+        })
+    }
 }
 
 impl Shared {
@@ -49,6 +74,7 @@ impl Shared {
             tally: Tally::default(),
             rules,
             reserve,
+            looking: Mutex::default(),
             ledger: Mutex::default(),
         };
         // Proves that the folder can be locked: where it cannot, processes would delete each other's files.
@@ -73,29 +99,49 @@ impl Shared {
             return false;
         }
         let bytes = on_disk(bytes);
-        if self.fits(bytes) && !self.is_due(bytes) {
+        let is_known_to_fit = || self.fits(bytes) && !self.is_due(bytes);
+        if is_known_to_fit() {
             return true;
         }
-        if self.evict(bytes, 0) && !self.fits(bytes) {
-            let limit = self.rules.limit;
-            self.pause(
-                Cause::NothingMayGo,
-                format!(
-                    "the limit of {limit} bytes is reached, and everything cached is open or pinned"
-                ),
-            );
+        let _looking = self.take_turn();
+        if is_known_to_fit() {
+            return true;
         }
-        self.fits(bytes) && !self.tally.is_paused()
+        if !self.evict(bytes, 0) {
+            return self.fits(bytes) && !self.tally.is_paused();
+        }
+        // Just looked at: what others write from now on counts the next time.
+        let fits = self.lock().used.saturating_add(bytes) <= self.rules.limit;
+        if !fits {
+            let limit = self.rules.limit;
+            let reason = format!(
+                "the limit of {limit} bytes is reached, and everything cached is open or pinned"
+            );
+            self.pause(Cause::NothingMayGo, reason);
+        }
+        fits && !self.tally.is_paused()
     }
 
     fn fits(&self, bytes: u64) -> bool {
-        self.lock().used.saturating_add(bytes) <= self.rules.limit
+        let free = eviction::free(&self.folder);
+        let most_used = self.lock().most_used(free);
+        most_used.saturating_add(bytes) <= self.rules.limit
+            && self.goal(bytes, 0).shortage(free) == 0
     }
 
-    /// Whether it is time to look at the disk again.
+    /// Whether it is time to look at the disk again, whatever is known.
     fn is_due(&self, bytes: u64) -> bool {
-        let often_enough = (self.reserve / 4).max(16 << 20).min(self.rules.limit / 16);
+        let often_enough = LOOK_AFTER.min(self.rules.limit / 16);
         self.lock().unchecked.saturating_add(bytes) > often_enough
+    }
+
+    fn goal(&self, incoming: u64, at_least: u64) -> Goal {
+        Goal {
+            limit: self.rules.limit,
+            reserve: self.reserve,
+            incoming,
+            at_least,
+        }
     }
 
     pub(super) fn count_written(&self, bytes: u64) {
@@ -121,7 +167,9 @@ impl Shared {
     pub(super) fn write_failed(&self, what: &str, error: &io::Error) {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         if matches!(error.kind(), StorageFull | QuotaExceeded) {
-            self.evict(0, self.rules.limit / 16);
+            let _looking = self.take_turn();
+            let most = eviction::capacity(&self.folder).min(self.rules.limit);
+            self.evict(0, most / 16);
         }
         self.pause(
             Cause::Refused,
@@ -135,19 +183,16 @@ impl Shared {
 
     /// Says whether it was done: only one process does it at a time.
     pub(super) fn evict(&self, incoming: u64, at_least: u64) -> bool {
-        let goal = Goal {
-            limit: self.rules.limit,
-            reserve: self.reserve,
-            incoming,
-            at_least,
-        };
-        match eviction::run(&self.folder, &goal) {
+        match eviction::run(&self.folder, &self.goal(incoming, at_least)) {
             Ok(Some(outcome)) => {
                 *self.lock() = Ledger {
                     used: outcome.used,
                     files: outcome.files,
-                    // While it is short of room, every write looks again.
-                    unchecked: if outcome.is_short { u64::MAX } else { 0 },
+                    unchecked: 0,
+                    last_look: Some(Look {
+                        used: outcome.used,
+                        free: outcome.free,
+                    }),
                 };
                 self.tally
                     .count_evicted(outcome.evicted_files, outcome.evicted_bytes);
@@ -169,6 +214,10 @@ impl Shared {
                 false
             }
         }
+    }
+
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.looking.lock().expect("no panic while looking")
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {

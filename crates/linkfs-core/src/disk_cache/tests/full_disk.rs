@@ -84,6 +84,57 @@ fn a_full_disk_pauses_writing_and_loses_nothing() {
     assert_eq!(found(&other), kept + 1);
 }
 
+/// The whole of the disk is less than what is written between two looks elsewhere.
+#[test]
+fn some_of_a_small_disk_is_left_free() {
+    let Some(disk) = SmallDisk::mount(8 << 20) else {
+        return;
+    };
+    let cache = DiskCache::open(disk.path(), ByteCount(1 << 30)).expect("a cache");
+    let free = || super::super::eviction::free(&cache.shared.folder);
+    let reserve = (8 << 20) / 20;
+    let old = ["a", "b", "c", "d"].map(|item| identity(item, 2 * BLOCK_SIZE));
+    old.iter()
+        .for_each(|old| fill(&cache.file(old).expect("a file")));
+    let large = identity("large", 40 * BLOCK_SIZE);
+    let file = cache.file(&large).expect("a file");
+    let written = (0..40).take_while(|block| {
+        let is_kept = file.write(*block, &truth(&large, *block));
+        assert!(free() >= reserve, "{} bytes are free", free());
+        is_kept
+    });
+    assert!((28..31).contains(&written.count()), "all others gave way");
+    let stats = cache.stats();
+    assert_eq!((stats.files, stats.evicted_files), (1, 4));
+    let reason = stats.paused.expect("paused");
+    assert!(reason.contains("bytes free"), "{reason}");
+}
+
+#[test]
+fn a_full_disk_costs_a_part_of_what_is_on_it() {
+    let Some(disk) = SmallDisk::mount(8 << 20) else {
+        return;
+    };
+    let cache = open(disk.path(), 1 << 30);
+    for number in 0..16 {
+        fill(
+            &cache
+                .file(&identity(&format!("old {number}"), BLOCK_SIZE))
+                .expect("a file"),
+        );
+    }
+    let large = identity("large", 40 * BLOCK_SIZE);
+    let file = cache.file(&large).expect("a file");
+    let kept = (0..40).take_while(|block| file.write(*block, &truth(&large, *block)));
+    assert!(kept.count() > 10);
+    let stats = cache.stats();
+    assert!(stats.paused.expect("paused").contains("No space left"));
+    assert_eq!(
+        stats.evicted_files, 2,
+        "a sixteenth of the disk, and not of the limit"
+    );
+}
+
 #[test]
 fn a_disk_without_any_room_leaves_files_without_a_cache() {
     let Some(disk) = SmallDisk::mount(1 << 20) else {
@@ -134,4 +185,23 @@ fn a_disk_that_becomes_read_only_gives_what_it_has() {
     );
     assert_eq!(look(&file, 1), FoundOnDisk::Bad);
     assert!(file.verify_all(|_| {}).expect("read") == Verification::Incomplete { missing: 1 });
+}
+
+/// What one process knows of the cache is old while another writes to it.
+#[test]
+fn processes_stay_within_the_limit_together() {
+    let limit = 40 * BLOCK_SIZE;
+    let Some(disk) = SmallDisk::mount(4 * limit) else {
+        return;
+    };
+    let caches = [(); 3].map(|()| open(disk.path(), limit));
+    let used = || 4 * limit - super::super::eviction::free(&caches[0].shared.folder);
+    for number in 0..120 {
+        // Thirty blocks in a row, of which the others hear nothing.
+        let cache = &caches[number / 30 % 3];
+        let identity = identity(&format!("file {number}"), BLOCK_SIZE);
+        fill(&cache.file(&identity).expect("a file"));
+        assert!(used() <= limit, "{} bytes at file {number}", used());
+    }
+    assert!(used() > limit / 2);
 }
