@@ -51,7 +51,7 @@ pub(crate) struct CacheConfig {
     #[serde(deserialize_with = "path")]
     directory: Option<String>,
     /// The most that file content kept on disk may take; without it none is.
-    #[serde(deserialize_with = "units::size")]
+    #[serde(deserialize_with = "units::disk")]
     pub(crate) size: Option<ByteCount>,
 }
 
@@ -355,6 +355,20 @@ mod tests {
         assert_eq!(keys, ["space", "token"]);
         let variables: Vec<_> = config.secret_variables().into_iter().collect();
         assert_eq!(variables, ["KOODRIVE_TOKEN"]);
+    }
+
+    #[test]
+    fn a_size_of_0_keeps_no_content_on_disk() {
+        let disk = |size: &str| {
+            let config = parse_text(&format!("[cache]\ndirectory = '/c'\nsize = {size}"), true);
+            config.unwrap().disk().unwrap()
+        };
+        assert!(disk("0").is_none() && disk("\"0\"").is_none() && disk("'0GiB'").is_none());
+        assert_eq!(disk("\"1MiB\"").unwrap().size, ByteCount(1 << 20));
+        check(
+            "[cache]\nsize = \"4KiB\"",
+            "/c.toml:2:8: expected at least 1MiB, or 0 for none",
+        );
     }
 
     #[test]

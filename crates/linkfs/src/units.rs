@@ -11,6 +11,8 @@ const TIME_EXPECTED: &str = "expected a duration such as \"30s\", \"5m\", \"2h\"
 
 /// Less would leave no room to fetch ahead for two readers.
 const LEAST_MEMORY: ByteCount = ByteCount(16 << 20);
+/// Less would hold a few blocks and evict them again at once.
+const LEAST_DISK: ByteCount = ByteCount(1 << 20);
 /// Less would end requests that a healthy drive is about to answer.
 const LEAST_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -30,6 +32,15 @@ pub(crate) fn parse_deadline(text: &str) -> Result<Duration, String> {
 fn enough_memory(size: ByteCount) -> Result<ByteCount, String> {
     match size {
         little if little < LEAST_MEMORY => Err("expected at least 16MiB".to_owned()),
+        enough => Ok(enough),
+    }
+}
+
+fn enough_disk(size: ByteCount) -> Result<ByteCount, String> {
+    match size {
+        little if little.0 > 0 && little < LEAST_DISK => {
+            Err("expected at least 1MiB, or 0 for none".to_owned())
+        }
         enough => Ok(enough),
     }
 }
@@ -80,11 +91,12 @@ pub(crate) fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteC
     deserializer.deserialize_any(SizeVisitor(enough_memory))
 }
 
-/// For `#[serde(deserialize_with)]`: a size that may be left out.
-pub(crate) fn size<'de, D: Deserializer<'de>>(
+/// For `#[serde(deserialize_with)]`: a size on disk; 0 is as good as none.
+pub(crate) fn disk<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<ByteCount>, D::Error> {
-    deserializer.deserialize_any(SizeVisitor(Ok)).map(Some)
+    let size = deserializer.deserialize_any(SizeVisitor(enough_disk))?;
+    Ok((size.0 > 0).then_some(size))
 }
 
 /// For `#[serde(deserialize_with)]`: [`parse_deadline`].
@@ -201,6 +213,7 @@ mod tests {
     #[test]
     fn what_could_not_work_is_refused() {
         assert!(parse_memory("16MiB").is_ok() && parse_memory("15MiB").is_err());
+        assert!(enough_disk(ByteCount(1 << 20)).is_ok() && enough_disk(ByteCount(4096)).is_err());
         assert!(parse_deadline("1s").is_ok() && parse_deadline("999ms").is_err());
     }
 
