@@ -151,6 +151,11 @@ fn a_full_disk_is_read_past_and_told() {
     eventually("the status tells", || {
         mount.status()["disk"]["paused"].is_string()
     });
+    let pinned = run(mount.home().linkfs().arg("pin").arg(&path)).stderr;
+    assert!(
+        pinned.contains("see that its disk has room") && !pinned.contains("`size`"),
+        "{pinned}"
+    );
     drop(open);
     let mount = mount.mount_again();
     scene.read(&mount);

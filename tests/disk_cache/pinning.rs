@@ -164,6 +164,20 @@ fn more_than_there_is_room_for_cannot_be_pinned() {
 }
 
 #[test]
+fn a_file_larger_than_the_cache_is_not_begun_with() {
+    let scene = Scene::new(DriveKind::KooDrive);
+    let mount = scene.builder().disk("2MiB").mount();
+    let outcome = linkfs(&mount, "pin", "file.bin");
+    assert_eq!(outcome.status.code(), Some(1), "{outcome:?}");
+    let why = format!("its {SIZE} bytes are more than the limit of 2097152 bytes");
+    for words in [&why, "`size` under [cache]"] {
+        assert!(outcome.stderr.contains(words), "{outcome:?}");
+    }
+    assert_eq!(attribute(&mount.path("file.bin"), "pin"), None);
+    assert_eq!(scene.data_requests(), 0);
+}
+
+#[test]
 fn without_a_disk_cache_nothing_can_be_pinned() {
     let scene = Scene::new(DriveKind::KooDrive);
     let mount = Mounted::new(&*scene.emulator);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::block::{BLOCK_SIZE, Block, Pool};
 use crate::block_cache::{BlockCache, Found, Pending, Piece, Wish};
-use crate::disk_cache::Identity;
+use crate::disk_cache::{GIVE_ROOM, Identity};
 use crate::entity_tag::EntityTag;
 use crate::lease::Lease;
 use crate::link_cache::Neighbourhood;
@@ -193,16 +193,17 @@ impl Content {
         self.disk.as_ref()
     }
 
-    /// Why [`Content::stored`] gave nothing.
-    pub(crate) fn why_not_stored(&self) -> String {
-        let stats = self.disk.as_ref().map(|disk| disk.stats());
-        match stats {
-            None => "there is none".into(),
-            Some(_) if self.drive.identity().is_none() => {
-                "what the drive is comes from outside the configuration".into()
-            }
-            Some(stats) => stats.paused.unwrap_or_else(|| "it fails".into()),
-        }
+    /// Why [`Content::stored`] gave nothing, or a block was not kept.
+    pub(crate) fn why_not_stored(&self) -> Error {
+        let (why, advice) = match &self.disk {
+            None => ("there is none".into(), GIVE_ROOM),
+            Some(_) if self.drive.identity().is_none() => (
+                "what the drive is comes from outside the configuration".into(),
+                "put its space, address and the like into the configuration itself",
+            ),
+            Some(disk) => disk.why_not(self.size()),
+        };
+        Error::NoDiskCache { why, advice }
     }
 
     /// Where its blocks are kept on disk, if some are.

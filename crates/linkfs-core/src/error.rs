@@ -62,8 +62,13 @@ pub enum Error {
     #[error("shares are for the user who mounted, and for root")]
     NotOwner,
     /// The cache on disk cannot do it, or there is none.
-    #[error("{0}")]
-    NoDiskCache(String),
+    #[error("the cache on disk cannot keep the file: {why}")]
+    NoDiskCache {
+        /// What keeps it from that, in words.
+        why: String,
+        /// What the person can do about it.
+        advice: &'static str,
+    },
     /// The drive said no.
     #[error("{0}")]
     Drive(#[from] ProviderError),
@@ -122,7 +127,7 @@ impl Error {
             Error::AlreadyShared(_) => {
                 "revoke it with `setfattr -x user.linkfs.share` to share it anew"
             }
-            Error::NoDiskCache(_) => "give it room by `size` under [cache] in the configuration",
+            Error::NoDiskCache { advice, .. } => advice,
             Error::Drive(error) => match error.kind {
                 ErrorKind::NotFound => "the item is gone from the drive; list the folder again",
                 ErrorKind::Denied => "ask for the right to it on the drive",

@@ -1,5 +1,6 @@
 //! Pinned files: fetched whole, kept on disk until they are unpinned.
 
+use std::io;
 use std::sync::Arc;
 
 use linkfs_provider::{ByteCount, Offset};
@@ -7,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::block::BLOCK_SIZE;
 use crate::content::{Content, Read};
+use crate::disk_cache::SEE_TO_THE_DISK;
 use crate::open_file::ReaderId;
 use crate::read_pattern::Advice;
 use crate::stored::StoredFile;
@@ -23,16 +25,23 @@ const YIELD_EVERY: u64 = 64 * BLOCK_SIZE;
 /// # Errors
 /// `NoDiskCache`.
 pub(crate) async fn pin(content: &Content) -> Result<()> {
-    let no_file = || no_disk(&content.why_not_stored());
-    let stored = content.stored().await.ok_or_else(no_file)?;
+    let why_not = || content.why_not_stored();
+    // Else it would drive out everything else, and fail in the end.
+    if content
+        .disk()
+        .is_some_and(|disk| !disk.can_hold(content.size()))
+    {
+        return Err(why_not());
+    }
+    let stored = content.stored().await.ok_or_else(why_not)?;
     if stored.set_pinned(true).await.is_ok() {
         return Ok(());
     }
     // Another mount may have deleted it, because it held another version.
     content.leave_stored(&stored);
-    let anew = content.stored().await.ok_or_else(no_file)?;
+    let anew = content.stored().await.ok_or_else(why_not)?;
     let pinned = anew.set_pinned(true).await;
-    pinned.map_err(|error| no_disk(&error.to_string()))
+    pinned.map_err(refused)
 }
 
 /// Lets a file be evicted again.
@@ -45,11 +54,12 @@ pub(crate) async fn unpin(content: &Content) -> Result<()> {
         return Err(Error::NoAttribute);
     }
     let unpinned = stored.set_pinned(false).await;
-    unpinned.map_err(|error| no_disk(&error.to_string()))
+    unpinned.map_err(refused)
 }
 
-fn no_disk(why: &str) -> Error {
-    Error::NoDiskCache(format!("the cache on disk cannot keep the file: {why}"))
+fn refused(error: io::Error) -> Error {
+    let (why, advice) = (error.to_string(), SEE_TO_THE_DISK);
+    Error::NoDiskCache { why, advice }
 }
 
 /// Fetches the missing blocks of a pinned file one after another, as a reader of its own, when it is its turn
@@ -133,13 +143,14 @@ async fn fetch_block(
         Some(tag) => stored.note_tag(tag).await,
         None => Ok(true),
     };
-    let is_same_version = is_same_version.map_err(|error| no_disk(&error.to_string()))?;
+    let is_same_version = is_same_version.map_err(refused)?;
     if !is_same_version {
         content.forget_stored(stored).await;
-        return Err(no_disk("it holds another version"));
+        let (why, advice) = ("it holds another version".into(), "try again");
+        return Err(Error::NoDiskCache { why, advice });
     }
     match stored.write(start, block).await {
         true => Ok(()),
-        false => Err(no_disk(&content.why_not_stored())),
+        false => Err(content.why_not_stored()),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Error::AlreadyShared(_) => Errno::EEXIST,
         // As the kernel says of a file that is somebody else's.
         Error::NotOwner => Errno::EACCES,
-        Error::NoDiskCache(_) => Errno::EOPNOTSUPP,
+        Error::NoDiskCache { .. } => Errno::EOPNOTSUPP,
         Error::Drive(error) => match error.kind {
             ErrorKind::NotFound => Errno::ENOENT,
             ErrorKind::Denied | ErrorKind::LoginExpired => Errno::EACCES,
@@ -78,7 +78,8 @@ mod tests {
     fn every_error_has_the_documented_number() {
         check(Error::NotFound, libc::ENOENT);
         check(Error::Stale(String::new()), libc::ESTALE);
-        check(Error::NoDiskCache(String::new()), libc::EOPNOTSUPP);
+        let (why, advice) = (String::new(), "");
+        check(Error::NoDiskCache { why, advice }, libc::EOPNOTSUPP);
         check(Error::ReadOnly, libc::EROFS);
         check(Error::BadHandle, libc::EBADF);
         check(Error::NotAFolder, libc::ENOTDIR);

@@ -37,6 +37,7 @@ pub(crate) use cached_file::{CachedFile, FoundOnDisk};
 pub(crate) use identity::Identity;
 pub(crate) use state::Verified;
 pub use tally::DiskCacheStats;
+pub(crate) use tally::{GIVE_ROOM, SEE_TO_THE_DISK};
 pub(crate) use verification::Verification;
 
 use shared::{Rules, Shared};
@@ -91,6 +92,16 @@ impl DiskCache {
     #[cfg(test)]
     pub(crate) fn evict(&self) {
         self.shared.evict(0, 0);
+    }
+
+    /// What it may take on disk.
+    pub(crate) fn limit(&self) -> ByteCount {
+        self.shared.limit()
+    }
+
+    /// Why nothing is being cached at the moment, and what to do about it.
+    pub(crate) fn why_paused(&self) -> Option<(String, &'static str)> {
+        self.shared.tally.why_paused()
     }
 
     /// How it is.

@@ -83,11 +83,15 @@ impl Shared {
         Ok(shared)
     }
 
+    pub(super) fn limit(&self) -> ByteCount {
+        ByteCount(self.rules.limit)
+    }
+
     pub(super) fn stats(&self) -> DiskCacheStats {
         let ledger = self.lock();
         DiskCacheStats {
             used_bytes: ByteCount(ledger.used),
-            limit_bytes: ByteCount(self.rules.limit),
+            limit_bytes: self.limit(),
             files: ledger.files,
             ..self.tally.stats()
         }
@@ -117,7 +121,7 @@ impl Shared {
             let reason = format!(
                 "the limit of {limit} bytes is reached, and everything cached is open or pinned"
             );
-            self.pause(Cause::NothingMayGo, reason);
+            self.pause(Cause::LimitReached, reason);
         }
         fits && !self.tally.is_paused()
     }
@@ -199,7 +203,7 @@ impl Shared {
                 if outcome.is_short {
                     let reserve = self.reserve;
                     self.pause(
-                        Cause::NothingMayGo,
+                        Cause::ShortOfRoom,
                         format!("the file system of the cache has less than {reserve} bytes free"),
                     );
                 }

@@ -47,11 +47,20 @@ struct Counts {
 /// Why writing pauses, and what ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// All that is cached is open or pinned. What is closed or unpinned may go, so the pause ends with that.
-    NothingMayGo,
+    /// The limit is reached, and all that is cached is open or pinned. What is closed or unpinned may go, so the
+    /// pause ends with that.
+    LimitReached,
+    /// The file system has too little free; for the rest as before.
+    ShortOfRoom,
     /// The disk refused something. Only time can tell.
     Refused,
 }
+
+/// What to do when the limit is what keeps a file from being cached.
+pub(crate) const GIVE_ROOM: &str = "give it room by `size` under [cache] in the configuration";
+/// What to do when the disk is.
+pub(crate) const SEE_TO_THE_DISK: &str =
+    "see that its disk has room and can be written to; `directory` under [cache] can name another";
 
 #[derive(Debug)]
 struct Pause {
@@ -97,23 +106,33 @@ impl Tally {
     pub(super) fn end_pause(&self) {
         let mut counts = self.lock();
         let pause = counts.pause.take();
-        counts.pause = pause.filter(|pause| pause.cause != Cause::NothingMayGo);
+        counts.pause = pause.filter(|pause| pause.cause == Cause::Refused);
     }
 
     pub(super) fn is_paused(&self) -> bool {
-        self.lock().is_paused()
+        self.lock().pause().is_some()
+    }
+
+    /// Why nothing is written, and what to do about it.
+    pub(super) fn why_paused(&self) -> Option<(String, &'static str)> {
+        let counts = self.lock();
+        let pause = counts.pause()?;
+        let advice = match pause.cause {
+            Cause::LimitReached => GIVE_ROOM,
+            Cause::ShortOfRoom | Cause::Refused => SEE_TO_THE_DISK,
+        };
+        Some((pause.reason.clone(), advice))
     }
 
     /// What is counted here; the rest is the caller's.
     pub(super) fn stats(&self) -> DiskCacheStats {
         let counts = self.lock();
-        let pause = counts.pause.as_ref().filter(|_| counts.is_paused());
         DiskCacheStats {
             quarantined: counts.quarantined,
             quarantined_blocks: counts.remembered.iter().cloned().collect(),
             evicted_files: counts.evicted_files,
             evicted_bytes: ByteCount(counts.evicted_bytes),
-            paused: pause.map(|pause| pause.reason.clone()),
+            paused: counts.pause().map(|pause| pause.reason.clone()),
             ..DiskCacheStats::default()
         }
     }
@@ -124,8 +143,8 @@ impl Tally {
 }
 
 impl Counts {
-    fn is_paused(&self) -> bool {
+    fn pause(&self) -> Option<&Pause> {
         let pause = self.pause.as_ref();
-        pause.is_some_and(|pause| Instant::now() < pause.until)
+        pause.filter(|pause| Instant::now() < pause.until)
     }
 }

@@ -9,7 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::StoredFile;
 use crate::block::{BLOCK_SIZE, Block};
-use crate::disk_cache::{CachedFile, DiskCache, DiskCacheStats, Identity};
+use crate::disk_cache::{
+    CachedFile, DiskCache, DiskCacheStats, GIVE_ROOM, Identity, SEE_TO_THE_DISK,
+};
 use crate::disk_calls::DiskCalls;
 
 /// The unit in which queued bytes are counted.
@@ -192,6 +194,25 @@ impl Disk {
         };
         self.is_behind.store(room.is_none(), Ordering::Relaxed);
         room
+    }
+
+    /// Why it does not keep all of a file of that size, and what to do about it.
+    pub(crate) fn why_not(&self, size: u64) -> (String, &'static str) {
+        let limit = self.cache.limit();
+        if !self.can_hold(size) {
+            let why = format!("its {size} bytes are more than the limit of {limit} bytes");
+            return (why, GIVE_ROOM);
+        }
+        if self.is_hanging() {
+            return ("its disk does not answer".into(), SEE_TO_THE_DISK);
+        }
+        let paused = self.cache.why_paused();
+        paused.unwrap_or_else(|| ("it took nothing at that moment".into(), "try again"))
+    }
+
+    /// Whether a file of that size can be there whole.
+    pub(crate) fn can_hold(&self, size: u64) -> bool {
+        size <= self.cache.limit().0
     }
 
     pub(crate) fn stats(&self) -> DiskCacheStats {
