@@ -71,6 +71,14 @@ impl Scene {
         run(&mut command).success()
     }
 
+    /// The plugin does what `linkfs plugin check` asks of every plugin.
+    #[track_caller]
+    fn conforms(&self, plugin: &str) {
+        let check = ["plugin", "check", plugin, "--quick"];
+        let said = self.home.run_linkfs(&check).success();
+        assert!(said.contains(" conforms"), "{said}");
+    }
+
     /// The plugin `shelf` gives the one file that every beginning has.
     #[track_caller]
     fn one_file_is_read(&self) {
@@ -89,6 +97,7 @@ impl Scene {
         assert_eq!(text, HELLO);
         let status = fs::read_to_string(folder.join(".linkfs/status")).expect("it is read");
         assert!(status.contains("linkfs-plugin-shelf"), "{status}");
+        self.conforms("shelf");
         // A misspelt key is the plugin's to refuse, with what it wants.
         self.configure("plugin = \"shelf\"\nurll = \"x\"");
         let said = self.home.run_linkfs(&["ls", "shelf:/"]).failure();
@@ -196,14 +205,14 @@ fn nothing_is_written_over_and_no_name_leads_elsewhere() {
             &["Shelf", "--lang", "sh", folder],
             "cannot be a plugin's name",
         ),
+        (
+            &["koodrive", "--lang", "sh", folder],
+            "comes with linkfs and goes before others",
+        ),
         (&["other", "--lang", "rust", folder], "--source"),
         (
             &["other", "--lang", "rust", "--source", "/usr", folder],
             "is not the source of linkfs",
-        ),
-        (
-            &["koodrive", "--lang", "sh", folder],
-            "comes with linkfs and goes before others",
         ),
     ] {
         let command = ["plugin", "new"].iter().chain(arguments);
@@ -262,6 +271,7 @@ fn the_example_mounts_an_index_of_addresses() {
         assert_eq!(found.as_deref(), Some(value.as_bytes()), "{attribute}");
     }
     assert!(fs::metadata(folder.join("deep/none")).is_err());
+    scene.conforms("http-index");
 }
 
 #[test]

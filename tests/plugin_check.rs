@@ -140,7 +140,7 @@ missing    unknown-call     a call that it does not know is answered with unsupp
 ";
     assert!(outcome.stdout.contains(shown), "{outcome:?}");
     assert!(outcome.stdout.contains("\nok         flood"), "{outcome:?}");
-    let last = "sample 1.0 does not conform: 33 kept, 1 missing, 0 unchecked\n";
+    let last = "sample 1.0 does not conform: 33 kept, 1 missing, 0 advised, 0 unchecked\n";
     assert!(outcome.stdout.ends_with(last), "{outcome:?}");
     assert!(!outcome.output().contains("canary"), "{outcome:?}");
 }
@@ -180,6 +180,29 @@ fn loses(flaw: &str, promise: &str) {
     assert!(!outcome.output().contains("canary"), "{outcome:?}");
 }
 
+/// What is good to have, and not asked of every plugin.
+mod advised {
+    use super::{check, promises};
+
+    fn is_advised(flaw: &str, promise: &str) {
+        let (report, outcome) = check(flaw);
+        assert!(outcome.status.success(), "{outcome:?}");
+        assert_eq!(report["grade"], "conforms", "{report:#}");
+        assert_eq!(promises(&report, "advice"), [promise], "{report:#}");
+        assert_eq!(promises(&report, "kept").len(), 33, "{report:#}");
+    }
+
+    #[test]
+    fn lenient() {
+        is_advised("lenient", "unknown-setting");
+    }
+
+    #[test]
+    fn garbage() {
+        is_advised("garbage", "garbage");
+    }
+}
+
 /// The drive is not opened: nothing else can be checked.
 mod before_the_drive_is_open {
     use super::loses;
@@ -197,7 +220,6 @@ mod flawed {
 
     flaws! {
         nameless: "name",
-        lenient: "unknown-setting",
         untyped: "wrong-setting",
         sizeless: "list",
         endless: "pages",
@@ -217,7 +239,6 @@ mod flawed {
         strict: "unknown-field",
         cancelled: "cancel",
         drops: "flood",
-        garbage: "garbage",
         consents: "check-share",
         unlisted: "share",
         leaks: "memory",

@@ -29,6 +29,13 @@ pub enum Outcome {
         /// What did.
         came: String,
     },
+    /// It is not, and that is well enough: it is advice.
+    Advice {
+        /// What would be better.
+        expected: String,
+        /// What came.
+        came: String,
+    },
     /// That cannot be told here.
     Unchecked {
         /// What it would take.
@@ -83,10 +90,16 @@ impl<'a> Findings<'a> {
 
     /// Writes down how a promise was kept; gives whether it was.
     pub(super) fn note(&mut self, promise: &Promise, tried: Tried) -> bool {
+        let outcome = match Outcome::from(tried) {
+            Outcome::Missing { expected, came } if promise.is_advice => {
+                Outcome::Advice { expected, came }
+            }
+            outcome => outcome,
+        };
         let finding = Finding {
             promise: promise.name,
             words: promise.words,
-            outcome: tried.into(),
+            outcome,
         };
         (self.tell)(&finding);
         let is_kept = finding.outcome == Outcome::Kept;

@@ -1,16 +1,22 @@
-/// Something that every plugin has to do.
+/// Something that every plugin has to do, or is advised to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Promise {
     /// What it is called in reports.
     pub name: &'static str,
     /// What it says.
     pub words: &'static str,
+    /// Whether it is good to keep and not asked of everyone: a short script is a plugin too.
+    pub is_advice: bool,
 }
 
 /// Declares promises, and the list of them all.
 macro_rules! promises {
-    ($($constant:ident = $name:literal: $words:literal;)*) => {
-        $(pub(super) const $constant: &Promise = &Promise { name: $name, words: $words };)*
+    ($($constant:ident = $name:literal $(($advice:ident))?: $words:literal;)*) => {
+        $(pub(super) const $constant: &Promise = &Promise {
+            name: $name,
+            words: $words,
+            is_advice: !stringify!($($advice)?).is_empty(),
+        };)*
         /// All there are, in the order in which they are tried.
         pub(super) const ALL: &[&Promise] = &[$($constant),*];
     };
@@ -22,7 +28,7 @@ promises! {
     NAME = "name": "its hello has a name and a version";
     OPENS = "opens": "it opens the drive in time";
     ABOUT = "about": "it tells what the drive is like";
-    UNKNOWN_SETTING = "unknown-setting": "a setting that it does not know is refused as invalid";
+    UNKNOWN_SETTING = "unknown-setting" (advice): "a setting that it does not know is refused as invalid";
     WRONG_SETTING = "wrong-setting": "a setting of the wrong type is refused as invalid";
     LIST = "list": "the top folder can be listed";
     PAGES = "pages": "every folder has a last page, and no page token comes twice";
@@ -42,7 +48,7 @@ promises! {
     UNKNOWN_FIELD = "unknown-field": "a field that it does not know is ignored";
     CANCEL = "cancel": "a cancelled call is answered, and the next one too";
     FLOOD = "flood": "a hundred calls at once are all answered";
-    GARBAGE = "garbage": "a line that is no message does not end it";
+    GARBAGE = "garbage" (advice): "a line that is no message does not end it";
     CHECK_SHARE = "check-share": "terms that no share can have are refused as invalid";
     SHARE = "share": "a share has an address, is listed, and can be revoked, twice too";
     MEMORY = "memory": "its memory does not grow with the calls it answers";
@@ -51,4 +57,23 @@ promises! {
     HOSTS = "hosts": "it talks to hosts alone that its hello or the configuration names";
     ONCE = "once": "every line is an answer to an open call";
     SECRECY = "secrecy": "neither its messages nor its stderr show a secret of the configuration";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    const PAGE: &str = include_str!("../../../../PLUGINS.md");
+
+    #[test]
+    fn the_page_for_authors_tells_what_is_checked() {
+        let (_, section) = PAGE.split_once("\n## What is checked\n").unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let told = section.lines().filter(|line| line.starts_with("| `"));
+        let rows = ALL.iter().map(|promise| {
+            let advice = if promise.is_advice { " (advice)" } else { "" };
+            format!("| `{}`{advice} | {} |", promise.name, promise.words)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), rows.collect::<Vec<_>>());
+    }
 }

@@ -28,6 +28,7 @@ struct Grade<'a> {
     grade: &'static str,
     kept: usize,
     missing: usize,
+    advised: usize,
     unchecked: usize,
     findings: &'a [Finding],
 }
@@ -154,6 +155,7 @@ fn grade(report: &Report, program: String) -> Grade<'_> {
         },
         kept: count(|outcome| matches!(outcome, Outcome::Kept)),
         missing,
+        advised: count(|outcome| matches!(outcome, Outcome::Advice { .. })),
         unchecked,
         findings: &report.findings,
     }
@@ -168,6 +170,9 @@ fn lines(finding: &Finding) -> String {
         Outcome::Missing { expected, came } => {
             line("missing") + &more("expected:", expected) + &more("came:", came)
         }
+        Outcome::Advice { expected, came } => {
+            line("advice") + &more("better:", expected) + &more("came:", came)
+        }
         Outcome::Unchecked { why } => line("unchecked") + &more("because:", why),
     }
 }
@@ -179,11 +184,15 @@ fn last_line(grade: &Grade<'_>) -> String {
         grade,
         kept,
         missing,
+        advised,
         unchecked,
         ..
     } = grade;
     let (plugin, version) = (output::shown(plugin), output::shown(version));
-    format!("{plugin} {version} {grade}: {kept} kept, {missing} missing, {unchecked} unchecked\n")
+    format!(
+        "{plugin} {version} {grade}: \
+         {kept} kept, {missing} missing, {advised} advised, {unchecked} unchecked\n"
+    )
 }
 
 #[cfg(test)]
@@ -207,6 +216,16 @@ missing    stat             it tells
              came:      b?[2J
 ";
         assert_eq!(lines(&finding(missing.clone())), shown);
+        let advice = Outcome::Advice {
+            expected: "a".into(),
+            came: "b".into(),
+        };
+        let shown = "\
+advice     stat             it tells
+             better:    a
+             came:      b
+";
+        assert_eq!(lines(&finding(advice.clone())), shown);
         assert_eq!(
             lines(&finding(Outcome::Kept)),
             "ok         stat             it tells\n"
@@ -220,15 +239,19 @@ missing    stat             it tells
         for (outcomes, line) in [
             (
                 vec![Outcome::Kept],
-                "p 1 conforms: 1 kept, 0 missing, 0 unchecked\n",
+                "p 1 conforms: 1 kept, 0 missing, 0 advised, 0 unchecked\n",
+            ),
+            (
+                vec![Outcome::Kept, advice],
+                "p 1 conforms: 1 kept, 0 missing, 1 advised, 0 unchecked\n",
             ),
             (
                 vec![Outcome::Kept, unchecked.clone()],
-                "p 1 conforms as far as checked: 1 kept, 0 missing, 1 unchecked\n",
+                "p 1 conforms as far as checked: 1 kept, 0 missing, 0 advised, 1 unchecked\n",
             ),
             (
                 vec![missing, unchecked],
-                "p 1 does not conform: 0 kept, 1 missing, 1 unchecked\n",
+                "p 1 does not conform: 0 kept, 1 missing, 0 advised, 1 unchecked\n",
             ),
         ] {
             assert_eq!(last_line(&grade(&report(outcomes), String::new())), line);
