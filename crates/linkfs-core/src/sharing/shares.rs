@@ -198,8 +198,8 @@ impl Shares {
             .expect("no panic while the shares are locked")
     }
 
-    /// Makes a share, of items of which the first is called `name`. It is asked for again only when the drive said that it did not make it: of an answer that
-    /// was lost the provider alone can find out what became.
+    /// Makes a share, of items of which the first is called `name`. It is asked for again only when the drive said
+    /// that it did not make it: of an answer that was lost the provider alone can find out what became.
     ///
     /// # Errors
     /// What the drive says.
